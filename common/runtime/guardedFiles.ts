@@ -1,0 +1,19 @@
+import type { Files, Runtime } from './runtime.js';
+
+/**
+ * Files whose every operation passes through `outside`, so that a daemon which is halted never hears of its end and a
+ * virtual clock lets one in at a time. Streams are as they are: they belong to whoever reads them.
+ */
+export function guardedFiles(files: Files, outside: Runtime['outside']): Files {
+  return {
+    read: (path) => outside(() => files.read(path)),
+    writeAtomic: (path, content, mode) => outside(() => files.writeAtomic(path, content, mode)),
+    remove: (path) => outside(() => files.remove(path)),
+    list: (path) => outside(() => files.list(path)),
+    makeFolder: (path) => outside(() => files.makeFolder(path)),
+    exists: (path) => outside(() => files.exists(path)),
+    createExclusive: (path, content, mode) => outside(() => files.createExclusive(path, content, mode)),
+    readChunks: (path) => files.readChunks(path),
+    writeChunks: (path, source) => files.writeChunks(path, source),
+  };
+}

@@ -1,0 +1,47 @@
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { FlagName } from '../../common/flags/flags.js';
+import { flagsFrom } from '../../common/flags/values.js';
+import { currentLogContext, type Log, type Logger, type LogLevel } from '../../common/log.js';
+import { RealRuntime } from '../../common/runtime/real.js';
+
+/** A log which keeps its lines for the test to read: `LEVEL logger [request] message`. */
+export class MemoryLog implements Log {
+  readonly lines: string[] = [];
+
+  logger(name: string): Logger {
+    const write =
+      (level: LogLevel) =>
+      (message: string, error?: unknown): void => {
+        const trace = error instanceof Error ? `\n${error.stack}` : '';
+        this.lines.push(`${level} ${name} [${currentLogContext()?.requestId ?? '-'}] ${message}${trace}`);
+        if (process.env['NOVA_TEST_LOG']) process.stderr.write(`${this.lines.at(-1)}\n`);
+      };
+    return {
+      debug: write('DEBUG'),
+      info: write('INFO'),
+      audit: write('AUDIT'),
+      warn: write('WARNING'),
+      error: write('ERROR'),
+      critical: write('CRITICAL'),
+    };
+  }
+  reopen(): void {}
+  async close(): Promise<void> {}
+}
+
+/** A runtime of the real machine for tests: a state directory of its own and a log in memory. */
+export function testRuntime(
+  flags: Partial<Record<FlagName, unknown>> = {},
+  options: { binary?: string } = {},
+): { runtime: RealRuntime; log: MemoryLog; statePath: string } {
+  const statePath = mkdtempSync(join(tmpdir(), 'nova-test-'));
+  const log = new MemoryLog();
+  const runtime = new RealRuntime({
+    binary: options.binary ?? 'nova-test',
+    flags: flagsFrom({ state_path: statePath, host: 'cloud1', my_ip: '127.0.0.1', ...flags }),
+    log,
+  });
+  return { runtime, log, statePath };
+}
