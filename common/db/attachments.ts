@@ -1,0 +1,49 @@
+import { addVolumeMapping, deleteVolumeMapping } from './blockDeviceMappings.js';
+import type { Db, Queryable } from './db.js';
+import type { VolumeRow } from './rows.js';
+import { releaseVolume } from './volumes.js';
+
+/**
+ * Notes that a volume hangs at a device of an instance, unless that is noted already. Whoever works on one instance
+ * comes in order, in its host's lane, so nothing is noted twice.
+ */
+export async function recordAttachment(
+  db: Db,
+  instanceId: number,
+  volumeId: number,
+  mountpoint: string,
+): Promise<void> {
+  await db.transaction(async (tx) => {
+    const known = await tx.first(
+      'SELECT id FROM block_device_mapping WHERE instance_id = ? AND volume_id = ? AND deleted = ?',
+      [instanceId, volumeId, false],
+    );
+    if (known === undefined) await addVolumeMapping(tx, { instanceId, deviceName: mountpoint, volumeId });
+  });
+}
+
+/**
+ * Ends an attachment: the volume is available again and its mapping gone, in one transaction. False when the volume was
+ * not the instance's (any longer); the mapping goes all the same.
+ */
+export async function recordDetachment(db: Db, instanceId: number, volumeId: number): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const released = await releaseVolume(tx, volumeId, instanceId);
+    await deleteVolumeMapping(tx, instanceId, volumeId);
+    return released;
+  });
+}
+
+/**
+ * Volumes which instances of a host hold although nothing says so: no mapping was noted (the daemon died in between), or
+ * the instance is deleted. Instances at which somebody works are left out. By id.
+ */
+export async function halfAttachedVolumes(db: Queryable, host: string): Promise<VolumeRow[]> {
+  return db.all<VolumeRow>(
+    'SELECT v.* FROM volumes v JOIN instances i ON i.id = v.instance_id ' +
+      'WHERE v.deleted = ? AND i.host = ? AND (i.deleted = ? OR (i.task_state IS NULL AND NOT EXISTS (' +
+      'SELECT b.id FROM block_device_mapping b ' +
+      'WHERE b.instance_id = i.id AND b.volume_id = v.id AND b.deleted = ?))) ORDER BY v.id',
+    [false, host, true, false],
+  );
+}

@@ -1,0 +1,172 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { DBError } from '../errors.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { connectPatiently } from './connect.js';
+import type { Db, SqlValue, Tx, Values } from './db.js';
+import type { Connection, Dialect, Result } from './dialects/dialect.js';
+import { MysqlDialect } from './dialects/mysql.js';
+import { PostgresDialect } from './dialects/postgresql.js';
+import { SqliteDialect } from './dialects/sqlite.js';
+import { asDbError } from './failures.js';
+import { StatementCache } from './placeholders.js';
+import type { TableName } from './rows.js';
+import { checkCount, Statements, type Sending } from './statements.js';
+import { Transaction } from './transaction.js';
+import { Turns } from './turns.js';
+import { parseDatabaseUrl, type DatabaseUrl } from './url.js';
+
+export { isUniqueViolation } from './failures.js';
+
+export interface DatabaseOptions {
+  /** Every statement and transaction waits for the one before it, whatever the dialect: the simulation's order. */
+  serialize?: boolean;
+  /**
+   * Whose turn it is to write. Databases of one process on the same SQLite file do well to share one: without it they
+   * exclude each other by waiting and trying again, as separate processes do.
+   */
+  turns?: Turns;
+}
+
+/** Times a statement or transaction is sent again after a deadlock or a locked file: about ten seconds in all. */
+const conflictAttempts = 11;
+/** Times it is sent again when the server is gone: about a second. */
+const lostAttempts = 5;
+const longestDelayMs = 1600;
+
+/**
+ * The database of the flag sql_connection. Nothing is opened before the first statement, or `connect()`. Throws
+ * StartupError when the flag can't be understood. Daemons of one process may share one or have one each.
+ */
+export function openDatabase(runtime: Runtime, options: DatabaseOptions = {}): Db {
+  return new Database(runtime, options);
+}
+
+class Database extends Statements implements Db {
+  readonly #turns: Turns;
+  readonly #serialize: boolean;
+  readonly #statements: StatementCache;
+  /** The transaction whose work is running here: a statement past it would wait for it for ever. */
+  readonly #scope = new AsyncLocalStorage<Transaction>();
+  readonly #shown: string;
+
+  constructor(runtime: Runtime, options: DatabaseOptions) {
+    const url = parseDatabaseUrl(runtime.flags.sql_connection);
+    super(runtime, dialectOf(runtime, url));
+    this.#shown = url.shown;
+    this.#serialize = (options.serialize ?? false) || this.sql.singleConnection;
+    this.#turns = options.turns ?? new Turns();
+    this.#statements = new StatementCache(this.sql.numberedPlaceholders);
+  }
+
+  protected async send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+    this.#refuseInsideTransaction();
+    const prepared = this.#statements.get(sql);
+    checkCount(sql, prepared.count, values.length);
+    return this.#retrying(how.reads, async () => {
+      const endTurn = this.#takesTurn(how.reads) ? await this.#turns.take() : undefined;
+      if (this.runtime.halted) endTurn?.();
+      return this.runtime.outside(async () => {
+        try {
+          return await this.#autocommit(prepared.text, values, how);
+        } finally {
+          endTurn?.();
+        }
+      });
+    });
+  }
+
+  async #autocommit(text: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+    let connection: Connection | undefined;
+    let broken = false;
+    try {
+      connection = await this.sql.acquire(!how.reads);
+      return await this.sql.query(connection, text, values, how.rows);
+    } catch (error) {
+      broken = this.sql.failure(error) === 'lost';
+      throw asDbError(this.sql, error);
+    } finally {
+      if (connection !== undefined) await this.sql.release(connection, broken);
+    }
+  }
+
+  override async insertMany<T extends TableName>(name: T, rows: readonly Values<T>[]): Promise<void> {
+    const most = Math.max(0, ...rows.map((row) => Object.keys(row).length)) + 2;
+    if (rows.length <= this.rowsPerInsert(most)) return super.insertMany(name, rows);
+    return this.transaction((tx) => tx.insertMany(name, rows));
+  }
+
+  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    this.#refuseInsideTransaction();
+    return this.#retrying(true, async () => {
+      const endTurn = this.#takesTurn(false) ? await this.#turns.take() : undefined;
+      const tx = new Transaction(this.runtime, this.sql, this.#statements, endTurn);
+      await tx.begin();
+      let value: T;
+      try {
+        value = await this.#scope.run(tx, () => work(tx));
+      } catch (error) {
+        await tx.rollback();
+        // Whatever the work made of it: after a deadlock or without a server it has to run again.
+        throw tx.failed?.reason === 'conflict' || tx.failed?.reason === 'lost' ? tx.failed : error;
+      }
+      await tx.commit();
+      return value;
+    });
+  }
+
+  connect(): Promise<void> {
+    return connectPatiently(this.runtime, this.#shown, () =>
+      this.runtime.outside(async () => {
+        await this.#autocommit('SELECT 1 AS one', [], { rows: true, reads: false });
+      }),
+    );
+  }
+
+  /** Works for a halted daemon too: somebody has to close its connections. */
+  async close(): Promise<void> {
+    if (this.runtime.halted) await this.sql.close();
+    else await this.runtime.outside(() => this.sql.close());
+  }
+
+  #takesTurn(reads: boolean): boolean {
+    return this.#serialize || (this.sql.writersTakeTurns && !reads);
+  }
+
+  #refuseInsideTransaction(): void {
+    if (this.#scope.getStore()?.open) {
+      throw new TypeError('a statement of the database inside its own transaction; use the transaction');
+    }
+  }
+
+  /**
+   * Sends again what left nothing behind: after a deadlock always, after a lost connection only what may be repeated
+   * (reads, and transactions which had not begun to commit).
+   */
+  async #retrying<T>(repeatable: boolean, attempt: () => Promise<T>): Promise<T> {
+    for (let count = 1; ; count += 1) {
+      try {
+        return await attempt();
+      } catch (error) {
+        if (!(error instanceof DBError) || count >= this.#attempts(error, repeatable)) throw error;
+      }
+      const delay = Math.min(longestDelayMs, 25 * 2 ** (count - 1));
+      await this.runtime.sleep(delay / 2 + this.runtime.random.below(delay));
+    }
+  }
+
+  #attempts(error: DBError, repeatable: boolean): number {
+    if (error.reason === 'conflict') return conflictAttempts;
+    return error.reason === 'lost' && repeatable ? lostAttempts : 1;
+  }
+}
+
+function dialectOf(runtime: Runtime, url: DatabaseUrl): Dialect {
+  switch (url.dialect) {
+    case 'sqlite':
+      return new SqliteDialect({ runtime, url });
+    case 'postgresql':
+      return new PostgresDialect({ runtime, url });
+    case 'mysql':
+      return new MysqlDialect({ runtime, url });
+  }
+}

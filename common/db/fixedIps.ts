@@ -1,0 +1,230 @@
+import { FixedIpAlreadyInUse, FixedIpNotFoundForNetwork } from '../errors.js';
+import { placeholders, type Db, type Queryable, type Tx } from './db.js';
+import { unusableAddresses } from './networks.js';
+import type { FixedIpRow, NetworkRow } from './rows.js';
+
+/** Candidates read at a time; a claim goes on to the next ones while others win them. */
+const candidatesAtATime = 16;
+
+/**
+ * Gives an instance the lowest free address of a network; null when none is free. An instance which has an address in
+ * the network already gets that one again, unless `another` is true. Racing callers get different addresses: the claim
+ * is a conditional UPDATE, repeated on the next candidate while others win. Network, broadcast and gateway addresses are
+ * never given, even where a row is not reserved (nova 2011.3 forgot the broadcast address).
+ */
+export async function claimFixedIp(
+  db: Db,
+  network: NetworkRow,
+  instanceId: number,
+  options: { another?: boolean } = {},
+): Promise<FixedIpRow | null> {
+  return db.transaction(async (tx) => {
+    await lockAddressesOf(tx, instanceId);
+    if (!options.another) {
+      const own = await ownFixedIp(tx, network.id, instanceId);
+      if (own !== undefined) return own;
+    }
+    return claimFrom(tx, network, { instance_id: instanceId });
+  });
+}
+
+/**
+ * Gives a host an address of its own in a multi_host network, or the one it has; null when none is free. Racing callers
+ * of one host get the same address.
+ */
+export async function claimHostFixedIp(db: Db, network: NetworkRow, host: string): Promise<FixedIpRow | null> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`fixed-ip-host:${network.id}:${host}`);
+    const own = await tx.first<FixedIpRow>(
+      'SELECT * FROM fixed_ips WHERE network_id = ? AND host = ? AND deleted = ? ORDER BY id LIMIT 1',
+      [network.id, host, false],
+    );
+    return own ?? claimFrom(tx, network, { host });
+  });
+}
+
+/**
+ * Gives an instance the address which it wishes. Of racing callers one gets it. Throws FixedIpNotFoundForNetwork when
+ * the network has no such address to give, FixedIpAlreadyInUse when another instance has it.
+ */
+export async function claimWishedFixedIp(
+  db: Db,
+  network: NetworkRow,
+  address: string,
+  instanceId: number,
+): Promise<FixedIpRow> {
+  return db.transaction(async (tx) => {
+    const where = 'address = ? AND network_id = ? AND reserved = ? AND deleted = ?';
+    const params = [address, network.id, false, false];
+    const usable = !unusableAddresses(network).includes(address);
+    if (usable) await tx.update('fixed_ips', { instance_id: instanceId }, `${where} AND instance_id IS NULL`, params);
+    const row = await tx.first<FixedIpRow>(`SELECT * FROM fixed_ips WHERE ${where} LIMIT 1${tx.forUpdate}`, params);
+    if (!usable || row === undefined) throw new FixedIpNotFoundForNetwork(address, network.uuid ?? network.id);
+    if (row.instance_id !== instanceId) throw new FixedIpAlreadyInUse(address);
+    return row;
+  });
+}
+
+async function claimFrom(
+  tx: Tx,
+  network: NetworkRow,
+  owner: { instance_id: number } | { host: string },
+): Promise<FixedIpRow | null> {
+  const unusable = unusableAddresses(network);
+  const without = unusable.length === 0 ? '' : ` AND address NOT IN ${placeholders(unusable)}`;
+  for (let after = -1; ;) {
+    const candidates = await tx.all<FixedIpRow>(
+      'SELECT * FROM fixed_ips WHERE network_id = ? AND reserved = ? AND deleted = ? AND instance_id IS NULL ' +
+        `AND host IS NULL AND id > ?${without} ORDER BY id LIMIT ${candidatesAtATime}`,
+      [network.id, false, false, after, ...unusable],
+    );
+    if (candidates.length === 0) return null;
+    for (const row of candidates) {
+      after = row.id;
+      const free = 'id = ? AND instance_id IS NULL AND host IS NULL AND reserved = ? AND deleted = ?';
+      if ((await tx.update('fixed_ips', owner, free, [row.id, false, false])) > 0) return { ...row, ...owner };
+    }
+  }
+}
+
+async function ownFixedIp(tx: Tx, networkId: number, instanceId: number): Promise<FixedIpRow | undefined> {
+  return tx.first<FixedIpRow>(
+    'SELECT * FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ? ORDER BY id LIMIT 1',
+    [instanceId, networkId, false],
+  );
+}
+
+/** Waits until this transaction alone gives the instance interfaces and addresses. */
+export async function lockAddressesOf(tx: Tx, instanceId: number): Promise<void> {
+  await tx.lock(`instance-addresses:${instanceId}`);
+}
+
+/**
+ * Marks an instance's address as in use on an interface. False when the row is no longer the instance's. Does not touch
+ * a row which is so already.
+ */
+export async function allocateFixedIp(
+  db: Queryable,
+  row: FixedIpRow,
+  instanceId: number,
+  virtualInterfaceId: number,
+): Promise<boolean> {
+  if (row.allocated === true && row.virtual_interface_id === virtualInterfaceId) return true;
+  const values = { allocated: true, virtual_interface_id: virtualInterfaceId };
+  return (await db.update('fixed_ips', values, 'id = ? AND instance_id = ?', [row.id, instanceId])) > 0;
+}
+
+/** Takes an instance's address out of use; the row stays the instance's. A repeated call changes nothing. */
+export async function deallocateFixedIp(db: Queryable, id: number, instanceId: number): Promise<boolean> {
+  const values = { allocated: false, virtual_interface_id: null };
+  const where = 'id = ? AND instance_id = ? AND (allocated = ? OR virtual_interface_id IS NOT NULL)';
+  return (await db.update('fixed_ips', values, where, [id, instanceId, true])) > 0;
+}
+
+/** Puts a deallocated address back into the pool. One which was allocated again meanwhile stays. */
+export async function disassociateFixedIp(db: Queryable, id: number, instanceId: number): Promise<boolean> {
+  const where = 'id = ? AND instance_id = ? AND allocated = ?';
+  return (await db.update('fixed_ips', { instance_id: null }, where, [id, instanceId, false])) > 0;
+}
+
+/** The addresses of instances, by ascending id. */
+export async function fixedIpsOfInstances(db: Queryable, instanceIds: readonly number[]): Promise<FixedIpRow[]> {
+  if (instanceIds.length === 0) return [];
+  return db.all<FixedIpRow>(
+    `SELECT * FROM fixed_ips WHERE instance_id IN ${placeholders(instanceIds)} AND deleted = ? ORDER BY id`,
+    [...instanceIds, false],
+  );
+}
+
+/** The row of an address. Of several (networks which overlap) the one which an instance has comes first. */
+export async function fixedIpByAddress(db: Queryable, address: string): Promise<FixedIpRow | undefined> {
+  const rows = await db.all<FixedIpRow>('SELECT * FROM fixed_ips WHERE address = ? AND deleted = ? ORDER BY id', [
+    address,
+    false,
+  ]);
+  return rows.find((row) => row.instance_id !== null) ?? rows[0];
+}
+
+/** The addresses of a network which are in use, by ascending id: what its DHCP server knows. */
+export async function allocatedFixedIps(db: Queryable, networkId: number): Promise<FixedIpRow[]> {
+  return db.all<FixedIpRow>(
+    'SELECT * FROM fixed_ips WHERE network_id = ? AND instance_id IS NOT NULL AND virtual_interface_id IS NOT NULL ' +
+      'AND deleted = ? ORDER BY id',
+    [networkId, false],
+  );
+}
+
+/** Every address, or those of instances on a host, with what `nova-manage fixed list` shows; by ascending id. */
+export async function listFixedIps(
+  db: Queryable,
+  host: string | null = null,
+): Promise<(FixedIpRow & { cidr: string | null; hostname: string | null; instance_host: string | null })[]> {
+  const of = host === null ? '' : ' AND i.host = ?';
+  return db.all(
+    'SELECT f.*, n.cidr AS cidr, i.hostname AS hostname, i.host AS instance_host FROM fixed_ips f ' +
+      'LEFT JOIN networks n ON n.id = f.network_id LEFT JOIN instances i ON i.id = f.instance_id ' +
+      `WHERE f.deleted = ?${of} ORDER BY f.id`,
+    host === null ? [false] : [false, host],
+  );
+}
+
+/** Keeps an address from being handed out, or no longer. False when there is no such address. */
+export async function reserveFixedIp(db: Queryable, address: string, reserved: boolean): Promise<boolean> {
+  return (await db.update('fixed_ips', { reserved }, 'address = ? AND deleted = ?', [address, false])) > 0;
+}
+
+/** A DHCP lease was given or renewed. False when no instance has the address. */
+export async function leaseFixedIp(db: Queryable, address: string): Promise<boolean> {
+  const where = 'address = ? AND instance_id IS NOT NULL AND deleted = ?';
+  return (await db.update('fixed_ips', { leased: true }, where, [address, false])) > 0;
+}
+
+/**
+ * A DHCP lease ended: a deallocated address goes back to the pool, in the same transaction. Null when no instance has
+ * the address; else whether it was freed. A lease that ends late never frees an address which is in use again.
+ */
+export async function releaseFixedIp(db: Db, address: string): Promise<{ freed: boolean } | null> {
+  return db.transaction(async (tx) => {
+    const where = 'address = ? AND instance_id IS NOT NULL AND deleted = ?';
+    if ((await tx.update('fixed_ips', { leased: false }, where, [address, false])) === 0) return null;
+    const freed = await tx.update('fixed_ips', { instance_id: null }, `${where} AND allocated = ?`, [
+      address,
+      false,
+      false,
+    ]);
+    return { freed: freed > 0 };
+  });
+}
+
+/**
+ * Frees addresses which were deallocated before `before` (a row's time) and whose lease never ended, on networks of a
+ * host: those it is the host of, and for multi_host networks those of instances on it. Answers how many.
+ */
+export async function freeTimedOutFixedIps(db: Queryable, host: string, before: string): Promise<number> {
+  return db.update(
+    'fixed_ips',
+    { instance_id: null, leased: false },
+    'instance_id IS NOT NULL AND allocated = ? AND deleted = ? AND updated_at < ? AND (network_id IN ' +
+      '(SELECT id FROM networks WHERE host = ? AND deleted = ?) OR (network_id IN (SELECT id FROM networks WHERE ' +
+      'multi_host = ? AND deleted = ?) AND instance_id IN (SELECT id FROM instances WHERE host = ?)))',
+    [false, false, before, host, false, true, false, host],
+  );
+}
+
+/**
+ * Ids of deleted (or vanished) instances which still hold an address or an interface, at most 1000, ascending: what a
+ * daemon that died, or Python's race between deletion and deallocation, left behind. `unallocated` also counts addresses
+ * which are deallocated and wait for the end of their lease.
+ */
+export async function instancesToReclaim(db: Queryable, unallocated: boolean): Promise<number[]> {
+  const gone = (column: string): string =>
+    `NOT EXISTS (SELECT 1 FROM instances i WHERE i.id = ${column} AND i.deleted = ?)`;
+  const held = unallocated ? '' : ' AND (f.allocated = ? OR f.virtual_interface_id IS NOT NULL)';
+  const rows = await db.all<{ instance_id: number }>(
+    `SELECT f.instance_id AS instance_id FROM fixed_ips f WHERE f.instance_id IS NOT NULL AND f.deleted = ?${held} AND ` +
+      `${gone('f.instance_id')} UNION SELECT v.instance_id AS instance_id FROM virtual_interfaces v WHERE ` +
+      `${gone('v.instance_id')} ORDER BY instance_id LIMIT 1000`,
+    unallocated ? [false, false, false] : [false, true, false, false],
+  );
+  return rows.map((row) => row.instance_id);
+}

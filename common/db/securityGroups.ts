@@ -1,0 +1,217 @@
+import { placeholders, type Db, type Queryable, type Values } from './db.js';
+import type { SecurityGroupRow, SecurityGroupRuleRow } from './rows.js';
+
+/** What a rule lets in: protocol and ports (null: any) from a CIDR or from the members of a group. */
+export interface RuleWish {
+  protocol: string | null;
+  from_port: number | null;
+  to_port: number | null;
+  cidr: string | null;
+  group_id: number | null;
+}
+
+/** The name of the group which every project has. */
+export const defaultGroupName = 'default';
+
+/**
+ * The id of a project's group `default`, made at first use. Racing callers get the same group: the insert happens under
+ * the project's lock.
+ */
+export async function ensureDefaultGroup(db: Db, projectId: string, userId: string | null): Promise<number> {
+  const there = await groupByName(db, projectId, defaultGroupName);
+  if (there !== undefined) return there.id;
+  return db.transaction(async (tx) => {
+    await tx.lock(`security-groups:${projectId}`);
+    const meanwhile = await groupByName(tx, projectId, defaultGroupName);
+    if (meanwhile !== undefined) return meanwhile.id;
+    return tx.insert('security_groups', {
+      name: defaultGroupName,
+      description: defaultGroupName,
+      user_id: userId,
+      project_id: projectId,
+    });
+  });
+}
+
+/** Makes a group; null when the project has one of this name. Of racing callers one makes it. */
+export async function createGroup(
+  db: Db,
+  values: { name: string; description: string; user_id: string | null; project_id: string },
+): Promise<number | null> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`security-groups:${values.project_id}`);
+    if ((await groupByName(tx, values.project_id, values.name)) !== undefined) return null;
+    return tx.insert('security_groups', values);
+  });
+}
+
+/** A project's group of a name: the first, where Python's race made two. */
+export async function groupByName(
+  db: Queryable,
+  projectId: string,
+  name: string,
+): Promise<SecurityGroupRow | undefined> {
+  return db.first<SecurityGroupRow>(
+    'SELECT * FROM security_groups WHERE project_id = ? AND name = ? AND deleted = ? ORDER BY id LIMIT 1',
+    [projectId, name, false],
+  );
+}
+
+/** A project's groups of these names, by ascending id. */
+export async function groupsByNames(
+  db: Queryable,
+  projectId: string,
+  names: readonly string[],
+): Promise<SecurityGroupRow[]> {
+  if (names.length === 0) return [];
+  return db.all<SecurityGroupRow>(
+    `SELECT * FROM security_groups WHERE project_id = ? AND name IN ${placeholders(names)} AND deleted = ? ORDER BY id`,
+    [projectId, ...names, false],
+  );
+}
+
+/** The groups with these ids, by ascending id. */
+export async function groupsByIds(db: Queryable, ids: readonly number[]): Promise<SecurityGroupRow[]> {
+  if (ids.length === 0) return [];
+  return db.all<SecurityGroupRow>(
+    `SELECT * FROM security_groups WHERE id IN ${placeholders(ids)} AND deleted = ? ORDER BY id`,
+    [...ids, false],
+  );
+}
+
+/** The groups of a project, or of all (null), by ascending id. */
+export async function groupsOfProject(db: Queryable, projectId: string | null): Promise<SecurityGroupRow[]> {
+  return projectId === null
+    ? db.all<SecurityGroupRow>('SELECT * FROM security_groups WHERE deleted = ? ORDER BY id', [false])
+    : db.all<SecurityGroupRow>('SELECT * FROM security_groups WHERE project_id = ? AND deleted = ? ORDER BY id', [
+        projectId,
+        false,
+      ]);
+}
+
+/** The rules which let into these groups, by ascending id. */
+export async function rulesOfGroups(db: Queryable, groupIds: readonly number[]): Promise<SecurityGroupRuleRow[]> {
+  if (groupIds.length === 0) return [];
+  return db.all<SecurityGroupRuleRow>(
+    `SELECT * FROM security_group_rules WHERE parent_group_id IN ${placeholders(groupIds)} AND deleted = ? ORDER BY id`,
+    [...groupIds, false],
+  );
+}
+
+/** Whether a row is the rule that is meant: same source, same protocol in any case, same ports. */
+export function sameRule(row: SecurityGroupRuleRow, wish: RuleWish): boolean {
+  return (
+    row.group_id === wish.group_id &&
+    row.cidr === wish.cidr &&
+    (row.protocol ?? '').toLowerCase() === (wish.protocol ?? '').toLowerCase() &&
+    row.from_port === wish.from_port &&
+    row.to_port === wish.to_port
+  );
+}
+
+/** What became of rules which were to be added or removed. */
+export type RuleChange = { result: 'done' } | { result: 'no group' } | { result: 'refused'; rule: RuleWish };
+
+/**
+ * Adds rules to a group, all or none; refuses when the group has one of them. Racing callers don't add a rule twice: the
+ * group's lock is held while its rules are compared.
+ */
+export async function addRules(db: Db, groupId: number, rules: readonly RuleWish[]): Promise<RuleChange> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`security-group:${groupId}`);
+    if ((await groupsByIds(tx, [groupId])).length === 0) return { result: 'no group' };
+    const rows = await rulesOfGroups(tx, [groupId]);
+    const refused = rules.find((rule) => rows.some((row) => sameRule(row, rule)));
+    if (refused !== undefined) return { result: 'refused', rule: refused };
+    for (const rule of rules) await tx.insert('security_group_rules', { parent_group_id: groupId, ...given(rule) });
+    return { result: 'done' };
+  });
+}
+
+/** Removes rules from a group (soft), all or none; refuses when the group lacks one of them. */
+export async function removeRules(db: Db, groupId: number, rules: readonly RuleWish[]): Promise<RuleChange> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`security-group:${groupId}`);
+    const rows = await rulesOfGroups(tx, [groupId]);
+    const refused = rules.find((rule) => !rows.some((row) => sameRule(row, rule)));
+    if (refused !== undefined) return { result: 'refused', rule: refused };
+    const ids = rows.filter((row) => rules.some((rule) => sameRule(row, rule))).map((row) => row.id);
+    if (ids.length > 0) {
+      const where = `id IN ${placeholders(ids)} AND deleted = ?`;
+      await tx.update('security_group_rules', { deleted: true, deleted_at: tx.now() }, where, [...ids, false]);
+    }
+    return { result: 'done' };
+  });
+}
+
+/** The columns of a rule which hold something; the others are not written. */
+function given(rule: RuleWish): Values<'security_group_rules'> {
+  return Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== null));
+}
+
+/**
+ * Deletes a group with its memberships, its rules and the rules of others which let its members in (soft). Answers the
+ * ids of these other groups, ascending; null when there is no such group.
+ */
+export async function deleteGroup(db: Db, id: number): Promise<number[] | null> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`security-group:${id}`);
+    const gone = { deleted: true, deleted_at: tx.now() };
+    const keep = { updatedAt: false };
+    if ((await tx.update('security_groups', gone, 'id = ? AND deleted = ?', [id, false], keep)) === 0) return null;
+    const lost = await tx.all<{ parent_group_id: number }>(
+      'SELECT DISTINCT parent_group_id FROM security_group_rules WHERE group_id = ? AND parent_group_id <> ? ' +
+        'AND deleted = ? ORDER BY parent_group_id',
+      [id, id, false],
+    );
+    const ofGroup = 'security_group_id = ? AND deleted = ?';
+    await tx.update('security_group_instance_association', gone, ofGroup, [id, false], keep);
+    const rules = '(group_id = ? OR parent_group_id = ?) AND deleted = ?';
+    await tx.update('security_group_rules', gone, rules, [id, id, false], keep);
+    return lost.map((row) => row.parent_group_id);
+  });
+}
+
+/** The groups of instances, by membership; one row a pair, in the order of the memberships. */
+export async function groupsOfInstances(
+  db: Queryable,
+  instanceIds: readonly number[],
+): Promise<(SecurityGroupRow & { instance_id: number })[]> {
+  if (instanceIds.length === 0) return [];
+  return db.all(
+    'SELECT g.*, a.instance_id AS instance_id FROM security_group_instance_association a ' +
+      'JOIN security_groups g ON g.id = a.security_group_id ' +
+      `WHERE a.instance_id IN ${placeholders(instanceIds)} AND a.deleted = ? AND g.deleted = ? ORDER BY a.id`,
+    [...instanceIds, false, false],
+  );
+}
+
+/** The hosts which have a live instance in a group, sorted. */
+export async function hostsOfGroup(db: Queryable, groupId: number): Promise<string[]> {
+  const rows = await db.all<{ host: string }>(
+    'SELECT DISTINCT i.host AS host FROM security_group_instance_association a JOIN instances i ON i.id = a.instance_id ' +
+      'WHERE a.security_group_id = ? AND a.deleted = ? AND i.deleted = ? AND i.host IS NOT NULL ORDER BY host',
+    [groupId, false, false],
+  );
+  return rows.map((row) => row.host);
+}
+
+/**
+ * Whom to tell that an instance got or lost an address: for each of the instance's groups which some group lets in, the
+ * hosts of that group's members. Works for an instance which was deleted meanwhile, by the memberships it had.
+ */
+export async function hostsToRefresh(
+  db: Queryable,
+  instanceId: number,
+): Promise<{ security_group_id: number; host: string }[]> {
+  return db.all(
+    'SELECT DISTINCT own.security_group_id AS security_group_id, i.host AS host ' +
+      'FROM security_group_instance_association own ' +
+      'JOIN security_groups g ON g.id = own.security_group_id AND g.deleted = ? ' +
+      'JOIN security_group_rules r ON r.group_id = own.security_group_id AND r.deleted = ? ' +
+      'JOIN security_group_instance_association m ON m.security_group_id = r.parent_group_id AND m.deleted = ? ' +
+      'JOIN instances i ON i.id = m.instance_id AND i.deleted = ? AND i.host IS NOT NULL ' +
+      'WHERE own.instance_id = ? ORDER BY security_group_id, host',
+    [false, false, false, false, instanceId],
+  );
+}

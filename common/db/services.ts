@@ -1,0 +1,133 @@
+import { HostBinaryNotFound } from '../errors.js';
+import { parseTime } from '../time.js';
+import type { Db, Queryable } from './db.js';
+import type { ServiceRow } from './rows.js';
+
+/** What a daemon says of itself when its row doesn't exist yet. */
+export interface NewService {
+  host: string;
+  /** `nova-compute`, … */
+  binary: string;
+  /** The binary without `nova-`. */
+  topic: string;
+  availabilityZone: string;
+  disabled: boolean;
+}
+
+/** The row of one daemon, disabled or not; undefined when it never ran. The first one where a foreign writer made two. */
+export async function findService(db: Queryable, host: string, binary: string): Promise<ServiceRow | undefined> {
+  return db.first<ServiceRow>(
+    'SELECT * FROM services WHERE host = ? AND "binary" = ? AND deleted = ? ORDER BY id LIMIT 1',
+    [host, binary, false],
+  );
+}
+
+/** The row of one daemon. Throws HostBinaryNotFound. */
+export async function getService(db: Queryable, host: string, binary: string): Promise<ServiceRow> {
+  const service = await findService(db, host, binary);
+  if (service === undefined) throw new HostBinaryNotFound(host, binary);
+  return service;
+}
+
+/**
+ * Finds or makes the row of a daemon and answers it. A row which exists is left as it is: its count, zone and
+ * `disabled` belong to the operator. Racing callers of the same host and binary get the same row.
+ */
+export async function registerService(db: Db, service: NewService): Promise<ServiceRow> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`service:${service.host}:${service.binary}`);
+    const known = await findService(tx, service.host, service.binary);
+    if (known !== undefined) return known;
+    await tx.insert('services', {
+      host: service.host,
+      binary: service.binary,
+      topic: service.topic,
+      report_count: 0,
+      disabled: service.disabled,
+      availability_zone: service.availabilityZone,
+    });
+    return getService(tx, service.host, service.binary);
+  });
+}
+
+/**
+ * One heartbeat: adds one to report_count and sets updated_at, which is what liveness is judged by. False when the row
+ * has gone (the caller registers anew). Racing heartbeats are all counted.
+ */
+export async function heartbeat(db: Queryable, id: number): Promise<boolean> {
+  const matched = await db.run(
+    'UPDATE services SET report_count = report_count + 1, updated_at = ? WHERE id = ? AND deleted = ?',
+    [db.now(), id, false],
+  );
+  return matched > 0;
+}
+
+/** Services of a topic which may be given work: not disabled. Ordered by id; whether they are up is the caller's to ask. */
+export async function listServicesByTopic(db: Queryable, topic: string): Promise<ServiceRow[]> {
+  return db.all<ServiceRow>('SELECT * FROM services WHERE topic = ? AND deleted = ? AND disabled = ? ORDER BY id', [
+    topic,
+    false,
+    false,
+  ]);
+}
+
+/** Every service, disabled ones too, by id. */
+export async function listServices(db: Queryable): Promise<ServiceRow[]> {
+  return db.all<ServiceRow>('SELECT * FROM services WHERE deleted = ? ORDER BY id', [false]);
+}
+
+/** Every service of one host, disabled ones too, by id. */
+export async function listServicesOfHost(db: Queryable, host: string): Promise<ServiceRow[]> {
+  return db.all<ServiceRow>('SELECT * FROM services WHERE host = ? AND deleted = ? ORDER BY id', [host, false]);
+}
+
+/** Takes a service out of scheduling, or puts it back. Throws HostBinaryNotFound. */
+export async function setServiceDisabled(db: Db, host: string, binary: string, disabled: boolean): Promise<void> {
+  await db.transaction(async (tx) => {
+    const service = await getService(tx, host, binary);
+    if (service.disabled !== disabled) await tx.update('services', { disabled }, 'id = ?', [service.id]);
+  });
+}
+
+/**
+ * Whether a service has given a sign of life within `downSeconds` (flag service_down_time). A row without a heartbeat
+ * is judged by its creation (nova 2011.3, nova/scheduler/driver.py service_is_up).
+ */
+export function serviceIsUp(
+  service: Pick<ServiceRow, 'updated_at' | 'created_at'>,
+  nowMs: number,
+  downSeconds: number,
+): boolean {
+  const seen = service.updated_at ?? service.created_at;
+  return seen !== null && nowMs - parseTime(seen) < downSeconds * 1000;
+}
+
+/** A service and how much its host carries. */
+export interface LoadedService extends ServiceRow {
+  /** Virtual CPUs of the host's instances, or gigabytes of its volumes. */
+  load: number;
+}
+
+/**
+ * Services of `compute` which are not disabled, the least loaded first: the sum of the virtual CPUs of all instances
+ * which are not deleted, in whatever state (nova 2011.3, service_get_all_compute_sorted). Empty hosts count 0.
+ */
+export async function listComputeByCores(db: Queryable, topic: string): Promise<LoadedService[]> {
+  return listByLoad(db, topic, 'SELECT host, SUM(vcpus) AS load_sum FROM instances WHERE deleted = ? GROUP BY host');
+}
+
+/** Services of `volume` which are not disabled, the one with the fewest gigabytes of volumes first. */
+export async function listVolumeByGigabytes(db: Queryable, topic: string): Promise<LoadedService[]> {
+  return listByLoad(db, topic, 'SELECT host, SUM(size) AS load_sum FROM volumes WHERE deleted = ? GROUP BY host');
+}
+
+async function listByLoad(db: Queryable, topic: string, sums: string): Promise<LoadedService[]> {
+  // COALESCE in the ORDER BY: an empty host's sum is NULL, which PostgreSQL sorts last.
+  return db.all<LoadedService>(
+    `SELECT s.*, COALESCE(l.load_sum, 0) AS "load"
+       FROM services s LEFT JOIN (${sums}) l ON l.host = s.host
+      WHERE s.topic = ? AND s.deleted = ? AND s.disabled = ?
+      ORDER BY COALESCE(l.load_sum, 0), s.id`,
+    [false, topic, false, false],
+  );
+}

@@ -1,0 +1,141 @@
+import { DBError } from '../errors.js';
+import type { Runtime } from '../runtime/runtime.js';
+import type { SqlValue, Tx } from './db.js';
+import type { Connection, Dialect, Result } from './dialects/dialect.js';
+import { asDbError } from './failures.js';
+import type { StatementCache } from './placeholders.js';
+import { checkCount, Statements, type Sending } from './statements.js';
+
+/**
+ * One transaction on one connection. A statement which fails dooms it, as it does on PostgreSQL: what follows fails
+ * with the same error and the commit becomes a rollback. When the daemon is halted it rolls back and lets go, so that
+ * others don't wait for a dead one.
+ */
+export class Transaction extends Statements implements Tx {
+  #connection: Connection | undefined;
+  #open = true;
+  #failed: DBError | undefined;
+  /** Statements of one transaction run in the order in which they were sent, one at a time. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    runtime: Runtime,
+    sql: Dialect,
+    private readonly statements: StatementCache,
+    private readonly endTurn: (() => void) | undefined,
+  ) {
+    super(runtime, sql);
+  }
+
+  get forUpdate(): string {
+    return this.sql.forUpdate;
+  }
+  get forUpdateSkipLocked(): string {
+    return this.sql.forUpdateSkipLocked;
+  }
+  get open(): boolean {
+    return this.#open;
+  }
+  /** The error which doomed it. */
+  get failed(): DBError | undefined {
+    return this.#failed;
+  }
+
+  /** Takes a connection and begins; ends itself when that fails. Throws DBError. */
+  async begin(): Promise<void> {
+    try {
+      await this.#step(async () => {
+        this.#connection = await this.sql.acquire(true);
+        await this.sql.query(this.#connection, this.sql.begin, [], false);
+      });
+    } catch (error) {
+      await this.#step(() => this.#end(this.sql.failure(error) === 'lost'));
+      throw asDbError(this.sql, error);
+    }
+  }
+
+  /** Throws DBError; when the server went away meanwhile nobody knows the outcome, and the error is never retried. */
+  async commit(): Promise<void> {
+    if (this.#failed !== undefined) {
+      await this.rollback();
+      throw this.#failed;
+    }
+    await this.#step(async () => {
+      let broken = false;
+      try {
+        await this.sql.query(this.#connection!, 'COMMIT', [], false);
+      } catch (error) {
+        broken = !(await this.#rolledBack());
+        const failure = asDbError(this.sql, error);
+        if (failure.reason !== 'lost') throw failure;
+        throw new DBError(`${failure.message} (while committing: the outcome is unknown)`);
+      } finally {
+        await this.#end(broken);
+      }
+    });
+  }
+
+  async rollback(): Promise<void> {
+    await this.#step(async () => this.#end(!(await this.#rolledBack())));
+  }
+
+  async lock(name: string): Promise<void> {
+    await this.#inOrder(() => this.sql.lock(this.#connection!, name));
+  }
+
+  protected send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+    const prepared = this.statements.get(sql);
+    checkCount(sql, prepared.count, values.length);
+    return this.#inOrder(() => this.sql.query(this.#connection!, prepared.text, values, how.rows));
+  }
+
+  #inOrder<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(async () => {
+      if (!this.#open) throw new DBError('a statement after the end of its transaction');
+      if (this.#failed !== undefined) throw this.#failed;
+      try {
+        return await this.#step(work);
+      } catch (error) {
+        this.#failed = asDbError(this.sql, error);
+        throw this.#failed;
+      }
+    });
+    this.#last = result.catch(() => undefined);
+    return result;
+  }
+
+  /** One step of the outside. A halted daemon takes none: its transaction is given up. */
+  async #step<T>(work: () => Promise<T>): Promise<T> {
+    if (this.runtime.halted) await this.#end(true);
+    return this.runtime.outside(async () => {
+      try {
+        return await work();
+      } finally {
+        if (this.runtime.halted) await this.#end(true);
+      }
+    });
+  }
+
+  async #rolledBack(): Promise<boolean> {
+    try {
+      await this.sql.query(this.#connection!, 'ROLLBACK', [], false);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Gives connection and turn back, once. */
+  async #end(broken: boolean): Promise<void> {
+    if (!this.#open) return;
+    this.#open = false;
+    try {
+      if (this.#connection !== undefined) {
+        if (!broken) await this.sql.unlock(this.#connection);
+        await this.sql.release(this.#connection, broken);
+      }
+    } finally {
+      this.endTurn?.();
+    }
+  }
+}

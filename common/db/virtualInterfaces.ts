@@ -1,0 +1,80 @@
+import { VirtualInterfaceMacAddressException } from '../errors.js';
+import type { Random } from '../runtime/runtime.js';
+import { placeholders, type Db, type Queryable } from './db.js';
+import { isUniqueViolation } from './failures.js';
+import { lockAddressesOf } from './fixedIps.js';
+import type { VirtualInterfaceRow } from './rows.js';
+
+/** A locally administered MAC address as 2011.3 makes them (nova/utils.py generate_mac_address). */
+export function newMacAddress(random: Random): string {
+  const tail = [random.below(0x80), random.below(0x100), random.below(0x100)];
+  return ['02', '16', '3e', ...tail.map((byte) => byte.toString(16).padStart(2, '0'))].join(':');
+}
+
+/**
+ * The interface of an instance on a network, made unless it has one: racing callers get the same row. A MAC address that
+ * is taken is replaced by another one, `attempts` times; then VirtualInterfaceMacAddressException.
+ */
+export async function ensureVirtualInterface(
+  db: Db,
+  random: Random,
+  instanceId: number,
+  networkId: number,
+  attempts: number,
+): Promise<VirtualInterfaceRow> {
+  const uuid = random.uuid();
+  for (let attempt = 0; attempt < attempts; attempt++) {
+    const address = newMacAddress(random);
+    try {
+      return await insertUnlessThere(db, { address, instance_id: instanceId, network_id: networkId, uuid });
+    } catch (error) {
+      if (!isUniqueViolation(error)) throw error;
+    }
+  }
+  throw new VirtualInterfaceMacAddressException();
+}
+
+async function insertUnlessThere(
+  db: Db,
+  values: { address: string; instance_id: number; network_id: number; uuid: string },
+): Promise<VirtualInterfaceRow> {
+  return db.transaction(async (tx) => {
+    await lockAddressesOf(tx, values.instance_id);
+    const own = (): Promise<VirtualInterfaceRow | undefined> =>
+      tx.first<VirtualInterfaceRow>(
+        'SELECT * FROM virtual_interfaces WHERE instance_id = ? AND network_id = ? ORDER BY id LIMIT 1',
+        [values.instance_id, values.network_id],
+      );
+    const there = await own();
+    if (there !== undefined) return there;
+    await tx.insert('virtual_interfaces', values);
+    return (await own())!;
+  });
+}
+
+/** The interfaces of instances, by ascending id. */
+export async function virtualInterfacesOfInstances(
+  db: Queryable,
+  instanceIds: readonly number[],
+): Promise<VirtualInterfaceRow[]> {
+  if (instanceIds.length === 0) return [];
+  return db.all<VirtualInterfaceRow>(
+    `SELECT * FROM virtual_interfaces WHERE instance_id IN ${placeholders(instanceIds)} ORDER BY id`,
+    [...instanceIds],
+  );
+}
+
+/**
+ * Deletes an instance's interfaces for good, and takes them off the addresses which still name them. A repeated call
+ * changes nothing.
+ */
+export async function deleteVirtualInterfaces(db: Db, instanceId: number): Promise<void> {
+  await db.transaction(async (tx) => {
+    await lockAddressesOf(tx, instanceId);
+    const interfaces = await virtualInterfacesOfInstances(tx, [instanceId]);
+    if (interfaces.length === 0) return;
+    const ids = interfaces.map((row) => row.id);
+    await tx.update('fixed_ips', { virtual_interface_id: null }, `virtual_interface_id IN ${placeholders(ids)}`, ids);
+    await tx.run(`DELETE FROM virtual_interfaces WHERE id IN ${placeholders(ids)}`, ids);
+  });
+}

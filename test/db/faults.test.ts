@@ -1,0 +1,87 @@
+import { expect } from 'chai';
+import { openDatabase } from '../../common/db/database.js';
+import { syncDatabase } from '../../common/db/sync.js';
+import { DBError, StartupError } from '../../common/errors.js';
+import { mariadb } from '../support/mariadb.js';
+import { postgres } from '../support/postgres.js';
+import { testRuntime } from '../support/runtime.js';
+import { freePort } from '../support/serverProcess.js';
+
+const caught = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+for (const [dialect, server] of [
+  ['postgresql', postgres],
+  ['mysql', mariadb],
+] as const) {
+  describe(`a ${dialect} server`, function () {
+    this.timeout(180_000);
+
+    it('which refuses the password or has no such database ends the start with a sentence without the password', async () => {
+      const url = await (await server()).freshDatabase();
+      for (const wrong of [url.replace('p%40ss', 's3cret'), url.replace(/nova_\d+/, 'nowhere')]) {
+        const { runtime, log } = testRuntime({ sql_connection: wrong });
+        const error = await caught(openDatabase(runtime).connect());
+        expect(error).to.be.instanceOf(StartupError);
+        expect((error as Error).message).to.match(/--sql_connection/);
+        expect(`${(error as Error).message} ${log.lines.join(' ')}`).not.to.match(/s3cret|p@ss|p%40ss/);
+      }
+    });
+
+    it('which is away is tried as often as the flags say, one line an attempt', async () => {
+      const url = (await (await server()).freshDatabase()).replace(/:\d+\//, `:${await freePort()}/`);
+      const { runtime, log } = testRuntime({ sql_connection: url, sql_max_retries: 3, sql_retry_interval: 0 });
+      expect(await caught(openDatabase(runtime).connect())).to.be.instanceOf(StartupError);
+      expect(log.lines.filter((line) => /No answer from the database/.test(line))).to.have.length(2);
+      expect(log.lines.join(' ')).not.to.match(/p@ss|p%40ss/);
+    });
+
+    it('which comes up later is found', async () => {
+      const one = await server();
+      const { runtime, log } = testRuntime({ sql_connection: await one.freshDatabase(), sql_retry_interval: 0 });
+      const db = openDatabase(runtime);
+      await one.kill9();
+      const connected = db.connect();
+      while (!log.lines.some((line) => /No answer/.test(line))) await runtime.sleep(20);
+      await one.restart();
+      await connected;
+      await db.close();
+    });
+
+    it('which is killed fails operations with DBError, and they work again after its restart', async () => {
+      const one = await server();
+      const { runtime } = testRuntime({ sql_connection: await one.freshDatabase() });
+      const db = openDatabase(runtime);
+      await syncDatabase(db);
+      await db.insert('networks', { label: 'kept' });
+      await one.kill9();
+      expect(await caught(db.insert('networks', { label: 'lost' }))).to.be.instanceOf(DBError);
+      expect(await caught(db.all('SELECT * FROM networks'))).to.be.instanceOf(DBError);
+      expect(await caught(db.transaction((tx) => tx.all('SELECT * FROM networks')))).to.be.instanceOf(DBError);
+      await one.restart();
+      expect(await db.transaction((tx) => tx.all('SELECT label FROM networks'))).to.deep.equal([{ label: 'kept' }]);
+      expect(await db.all('SELECT label FROM networks')).to.deep.equal([{ label: 'kept' }]);
+      await db.close();
+    });
+
+    it('which restarts within a transaction makes it run again', async () => {
+      const one = await server();
+      const { runtime } = testRuntime({ sql_connection: await one.freshDatabase() });
+      const db = openDatabase(runtime);
+      await syncDatabase(db);
+      let runs = 0;
+      await db.transaction(async (tx) => {
+        runs += 1;
+        await tx.insert('networks', { label: `run ${runs}` });
+        if (runs === 1) await one.restart();
+        await tx.insert('networks', { label: 'second' });
+      });
+      const labels = await db.all('SELECT label FROM networks ORDER BY id');
+      expect(labels).to.deep.equal([{ label: 'run 2' }, { label: 'second' }]);
+      await db.close();
+    });
+  });
+}
