@@ -1,0 +1,165 @@
+import type { Channel, ChannelModel, ConsumeMessage } from 'amqplib';
+import { MessageNotDelivered } from '../../errors.js';
+import type { Runtime, Timer } from '../../runtime/runtime.js';
+import { parseReply } from '../envelope.js';
+import type { ReplyStep } from '../replies.js';
+import type { BrokerConnection, ConnectionUser } from './connection.js';
+import { declareReplyQueue } from './declare.js';
+
+type Rest = (ReplyStep & { kind: 'end' })['rest'];
+
+/** Who waits on a reply queue. */
+export interface ReplyListener {
+  onReply(body: string): void;
+  /** The queue is gone before the call was over. */
+  onLost(reason: string): void;
+}
+
+/** A reply queue which is one caller's until it is released. */
+export interface ReplyQueue {
+  /** 32 hex digits; name of the queue and of its exchange. */
+  readonly messageId: string;
+  listen(listener: ReplyListener): void;
+}
+
+interface Pooled extends ReplyQueue {
+  readonly channel: Channel;
+  listener: ReplyListener | null;
+  timer: Timer | null;
+}
+
+/** Most reply queues at a time, each a call in flight; a broker allows 2047 channels. Further callers wait. */
+const mostQueues = 1000;
+/** Most queues which are kept for later calls. */
+const mostIdle = 100;
+/** How long the second message of a null result may take. */
+const endingMs = 10_000;
+
+/**
+ * Reply queues for calls, each on a channel of its own as a Python caller has it, used again by later calls: to declare
+ * one for each call costs ten times the call. A queue comes back only when it is certain that nothing more will arrive
+ * on it, or the late end of one call would answer the next.
+ */
+export class ReplyQueues implements ConnectionUser {
+  readonly #open = new Set<Pooled>();
+  #idle: Pooled[] = [];
+  #opening = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly broker: BrokerConnection,
+  ) {}
+
+  attach(): void {}
+
+  detach(reason: string): void {
+    this.#idle = [];
+    for (const queue of [...this.#open]) this.#lose(queue, reason);
+  }
+
+  /** A queue for one call. Throws MessageNotDelivered when the broker is away for `timeoutMs`. */
+  async acquire(timeoutMs: number): Promise<ReplyQueue> {
+    while (this.#idle.length === 0 && this.#open.size + this.#opening >= mostQueues) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    this.#opening += 1;
+    try {
+      return await this.#create(await this.broker.whenConnected(timeoutMs));
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  /** Gives a queue back; `rest` says what may still arrive on it. */
+  release(released: ReplyQueue, rest: Rest): void {
+    const queue = released as Pooled;
+    if (!this.#open.has(queue)) return;
+    if (rest === 'clean') {
+      this.#keep(queue);
+    } else if (rest === 'unsure') {
+      this.#dispose(queue);
+    } else {
+      queue.timer = this.runtime.after(endingMs, () => this.#dispose(queue));
+      queue.listener = {
+        onReply: (body) => {
+          queue.timer?.cancel();
+          const reply = parseReply(body);
+          if (reply !== null && reply.result === null && reply.failure === null) this.#keep(queue);
+          else this.#dispose(queue);
+        },
+        onLost: () => queue.timer?.cancel(),
+      };
+    }
+  }
+
+  #keep(queue: Pooled): void {
+    queue.listener = null;
+    queue.timer = null;
+    if (this.#idle.length >= mostIdle && this.#waiting.length === 0) {
+      this.#dispose(queue);
+      return;
+    }
+    this.#idle.push(queue);
+    this.#waiting.shift()?.();
+  }
+
+  /** Closes the channel: with its last consumer the queue goes, and with its last queue the exchange. */
+  #dispose(queue: Pooled): void {
+    this.#forget(queue);
+    queue.channel.close().catch(() => undefined);
+  }
+
+  #lose(queue: Pooled, reason: string): void {
+    if (!this.#open.has(queue)) return;
+    this.#forget(queue);
+    queue.listener?.onLost(reason);
+  }
+
+  #forget(queue: Pooled): void {
+    queue.timer?.cancel();
+    this.#open.delete(queue);
+    this.#idle = this.#idle.filter((other) => other !== queue);
+    this.#waiting.shift()?.();
+  }
+
+  async #create(connection: ChannelModel): Promise<Pooled> {
+    try {
+      const channel = await connection.createChannel();
+      const queue: Pooled = {
+        messageId: this.runtime.random.uuid().replaceAll('-', ''),
+        channel,
+        listener: null,
+        timer: null,
+        listen: (listener) => {
+          queue.listener = listener;
+        },
+      };
+      channel.on('error', () => undefined);
+      channel.on('close', () => this.#lose(queue, 'The AMQP server closed the channel for replies'));
+      await declareReplyQueue(channel, queue.messageId);
+      this.#open.add(queue);
+      await channel.consume(queue.messageId, (message) => this.#onMessage(queue, message), {
+        consumerTag: '1',
+        noAck: false,
+        exclusive: false,
+      });
+      return queue;
+    } catch (error) {
+      throw new MessageNotDelivered(`No reply queue: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  #onMessage(queue: Pooled, message: ConsumeMessage | null): void {
+    if (message === null) {
+      this.#lose(queue, 'The reply queue was deleted');
+      return;
+    }
+    queue.channel.ack(message);
+    if (this.runtime.halted) this.broker.destroy();
+    else if (queue.listener === null) this.#dispose(queue);
+    else queue.listener.onReply(message.content.toString('utf8'));
+  }
+}
