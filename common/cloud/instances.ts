@@ -1,0 +1,380 @@
+import type { Context } from '../context.js';
+import { failInstance } from '../db/instanceActions.js';
+import { changeInstance, findInstance, requestTermination, type ExpectedInstance } from '../db/instances.js';
+import { extraSpecsOf, getInstanceTypeByName, listInstanceTypes } from '../db/instanceTypes.js';
+import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
+import { findKeyPair, type KeyPair } from '../db/keyPairs.js';
+import { createReservation, type CreatedReservation } from '../db/reservations.js';
+import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
+import { findSnapshot } from '../db/snapshots.js';
+import { findVolume } from '../db/volumes.js';
+import type { Values } from '../db/db.js';
+import { ApiError, errorText, InstanceNotFound, InstanceNotRunning, KeypairNotFound } from '../errors.js';
+import type { Image } from '../images/imageService.js';
+import { dbTime } from '../time.js';
+import { mappingRows, requireOwnBlockDevices } from './blockDevices.js';
+import type { Cloud, CloudParts } from './cloud.js';
+import {
+  checkTexts,
+  instanceColumns,
+  namesOf,
+  requestHash,
+  requestSpec,
+  wishedCounts,
+  type Launch,
+  type LaunchWish,
+} from './launch.js';
+import type { GroupRef } from './securityGroups.js';
+
+/** Which of an instance's columns tell its state. */
+export type InstanceState = Pick<InstanceRow, 'id' | 'vm_state' | 'task_state' | 'power_state' | 'deleted'>;
+
+/** What a request did to an instance; equal where there was nothing to do. */
+export interface StateChange {
+  readonly before: InstanceState;
+  readonly after: InstanceState;
+}
+
+/** What a request does to an instance before its host is told. */
+interface Operation {
+  /** The task which begins. */
+  readonly taskState: string;
+  /** The states in which it is possible. */
+  readonly expected: ExpectedInstance;
+  /** States in which there is nothing to do. */
+  readonly done?: (row: InstanceRow) => boolean;
+  /** What is written beside the task. */
+  readonly values: () => Values<'instances'>;
+  readonly tell: (row: InstanceRow, host: string) => Promise<void>;
+}
+
+/** The rules about instances. */
+export class Instances {
+  constructor(
+    private readonly parts: CloudParts,
+    private readonly cloud: Cloud,
+  ) {}
+
+  /**
+   * Makes the instances of a reservation and asks the scheduler to place each. Answers them as they are then, newest
+   * first; one which the scheduler could not be told of is in `error`, with the reason. A repeated client token answers
+   * the earlier reservation. Throws ImageNotFound, InstanceTypeNotFoundByName, KeypairNotFound, SecurityGroupNotFound…,
+   * VolumeNotFound, SnapshotNotFound, QuotaError and ApiError; then nothing was made.
+   */
+  async run(context: Context, wish: LaunchWish): Promise<{ reservationId: string; instances: InstanceView[] }> {
+    const { db, runtime } = this.parts;
+    const projectId = context.requireProject();
+    const { minCount, maxCount } = wishedCounts(wish);
+    checkTexts(wish);
+
+    const launch = await this.#resolve(context, wish);
+    const mappings = mappingRows(launch.image, launch.type, wish.blockDevices);
+    await requireOwnBlockDevices(db, context, mappings, { volume: findVolume, snapshot: findSnapshot });
+    if (wish.metadata !== undefined) {
+      const items = Object.entries(wish.metadata).map(([key, value]) => ({ key, value }));
+      await this.cloud.quotas.checkMetadata(context, items, items.length);
+    }
+    const securityGroupIds = await this.#securityGroupIds(context, wish.securityGroups);
+
+    const row = instanceColumns(context, wish, launch);
+    const created = await createReservation(db, runtime.flags, {
+      projectId,
+      reservationId: launch.reservationId,
+      minCount,
+      maxCount,
+      type: launch.type,
+      row,
+      securityGroupIds,
+      mappings,
+      metadata: wish.metadata ?? {},
+      uuid: () => runtime.random.uuid(),
+      names: (id) => namesOf(id, wish.displayName),
+      ...(wish.clientToken === undefined
+        ? {}
+        : { token: { value: wish.clientToken, requestHash: requestHash({ ...wish, clientToken: '' }) } }),
+    });
+    await this.#schedule(context, wish, launch, row, created);
+
+    const reservation: InstanceFilter = { projectId, reservationId: created.reservationId };
+    return {
+      reservationId: created.reservationId,
+      instances: await viewInstances(db, created.repeated ? this.#withTerminated(reservation) : reservation),
+    };
+  }
+
+  /**
+   * Instances of the caller's project (of all, for administrators), newest first. With ids also those which were
+   * terminated a while ago (flag ec2_terminated_visible); unknown ids are left out.
+   */
+  async describe(context: Context, wish: { ids?: readonly number[] } = {}): Promise<InstanceView[]> {
+    const { db, runtime } = this.parts;
+    const filter: InstanceFilter = {
+      ...(wish.ids === undefined ? {} : { ids: [...new Set(wish.ids)] }),
+      ...(context.isAdmin
+        ? {}
+        : { projectId: context.requireProject(), hiddenImage: String(runtime.flags.vpn_image_id) }),
+    };
+    return viewInstances(db, wish.ids === undefined ? filter : this.#withTerminated(filter));
+  }
+
+  /** One live instance with everything. Throws InstanceNotFound. */
+  async get(context: Context, id: number): Promise<InstanceView> {
+    const [view] = (await this.describe(context, { ids: [id] })).filter(({ row }) => !row.deleted);
+    if (view === undefined) throw new InstanceNotFound(id);
+    return view;
+  }
+
+  /**
+   * Terminates an instance in whatever state: its host is told, or, without one, it is deleted here. Repeated for an
+   * instance which is being terminated, it tells the host again. One which has just been terminated is no error.
+   */
+  async terminate(context: Context, id: number): Promise<StateChange> {
+    const { db, rpc } = this.parts;
+    const row = await this.#own(context, id, { terminated: true });
+    if (row.deleted) return { before: row, after: row };
+    this.#refuseLocked(context, row);
+    const termination = await requestTermination(db, id);
+    if (termination.kind === 'missing') return { before: row, after: { ...row, deleted: true } };
+
+    const { before } = termination;
+    const after: InstanceState = { ...before, task_state: 'deleting', deleted: termination.kind === 'gone' };
+    if (termination.kind === 'host') {
+      // Nobody told: it stays `deleting`, which its host takes up when it starts, and a repeated request tells it again.
+      await rpc.computeOn(termination.host).cast.terminate_instance(context, { instance_id: id });
+    } else {
+      await this.#releaseUnscheduled(context, before, termination);
+    }
+    return { before, after };
+  }
+
+  /** Stops a running instance. One which is stopped already is no error. */
+  async stop(context: Context, id: number): Promise<StateChange> {
+    return this.#operate(context, id, {
+      taskState: 'stopping',
+      expected: { vmState: ['active', 'rebuilding'], taskState: [null, 'stopping', 'rebooting'] },
+      done: (row) => row.vm_state === 'stopped' && row.task_state === null,
+      values: () => ({ vm_state: 'active', terminated_at: this.parts.db.now() }),
+      tell: (row, host) => this.parts.rpc.computeOn(host).cast.stop_instance(context, { instance_id: row.id }),
+    });
+  }
+
+  /** Starts a stopped instance, on whatever host the scheduler picks. One which runs already is no error. */
+  async start(context: Context, id: number): Promise<StateChange> {
+    return this.#operate(context, id, {
+      taskState: 'starting',
+      expected: { vmState: ['stopped'], taskState: [null, 'starting'] },
+      done: (row) => row.vm_state === 'active' && row.task_state === null,
+      values: () => ({}),
+      tell: (row) =>
+        this.parts.rpc.scheduler.cast.start_instance(context, {
+          topic: this.parts.runtime.flags.compute_topic,
+          instance_id: row.id,
+        }),
+    });
+  }
+
+  /** Reboots an instance which runs, or which failed on its host. */
+  async reboot(context: Context, id: number): Promise<StateChange> {
+    return this.#operate(context, id, {
+      taskState: 'rebooting',
+      expected: { vmState: ['active', 'error'], taskState: [null, 'rebooting'] },
+      values: () => ({ vm_state: 'active' }),
+      tell: (row, host) => this.parts.rpc.computeOn(host).cast.reboot_instance(context, { instance_id: row.id }),
+    });
+  }
+
+  /**
+   * The newest part of what an instance wrote to its console. Throws InstanceNotFound, InstanceNotRunning when it has no
+   * console yet, MessageNotDelivered or RpcTimeout when its host doesn't answer.
+   */
+  async consoleOutput(context: Context, id: number): Promise<string> {
+    const row = await this.#own(context, id);
+    if (row.host === null || row.vm_state === 'building' || row.vm_state === 'stopped') {
+      throw new InstanceNotRunning(id);
+    }
+    return this.parts.rpc.computeOn(row.host).call.get_console_output(context, { instance_id: id });
+  }
+
+  /** The instance types which can be asked for, by flavorid. */
+  async types(): Promise<InstanceTypeRow[]> {
+    return listInstanceTypes(this.parts.db);
+  }
+
+  /** Everything that a launch names, as the caller may use it. */
+  async #resolve(context: Context, wish: LaunchWish): Promise<Launch> {
+    const { db, runtime } = this.parts;
+    const type = await getInstanceTypeByName(db, wish.instanceType ?? runtime.flags.default_instance_type);
+    const image = await this.#image(context, wish.image);
+    this.cloud.images.requireAvailable(image);
+    const noKernel = runtime.flags.null_kernel;
+    const kernelId = await this.#imageId(context, wish.kernel, image.properties['kernel_id']);
+    const ramdiskId =
+      kernelId === noKernel ? null : await this.#imageId(context, wish.ramdisk, image.properties['ramdisk_id']);
+    return {
+      reservationId: `r-${Array.from({ length: 8 }, () => runtime.random.pick([...reservationLetters])).join('')}`,
+      image,
+      kernelId: kernelId === noKernel ? null : kernelId,
+      ramdiskId: ramdiskId === noKernel ? null : ramdiskId,
+      type,
+      keyPair: await this.#keyPair(context, wish.keyName),
+      time: runtime.clock.now(),
+    };
+  }
+
+  #image(context: Context, name: string): Promise<Image> {
+    return /^\d{1,10}$/.test(name) ? this.cloud.images.get(context, name) : this.cloud.images.byEc2Id(context, name);
+  }
+
+  /** The image service's id of a kernel or ramdisk, which must be visible; the flag null_kernel's value stays. */
+  async #imageId(
+    context: Context,
+    wished: string | undefined,
+    property: string | null | undefined,
+  ): Promise<string | null> {
+    const name = wished ?? property;
+    if (name == null || name === '') return null;
+    if (name === this.parts.runtime.flags.null_kernel) return name;
+    return (await this.#image(context, name)).id;
+  }
+
+  async #keyPair(context: Context, name: string | undefined): Promise<KeyPair | null> {
+    if (name === undefined) return null;
+    const userId = context.userId ?? '';
+    const keyPair = await findKeyPair(this.parts.db, userId, name);
+    if (keyPair === undefined) throw new KeypairNotFound(name, userId);
+    return keyPair;
+  }
+
+  /** The groups which are named, each once; without any, the project's `default`, made at first use. */
+  async #securityGroupIds(context: Context, wished: readonly GroupRef[]): Promise<number[]> {
+    const groups = this.cloud.securityGroups;
+    const defaultId = await groups.ensureDefault(context);
+    if (wished.length === 0) return [defaultId];
+    const names = wished.flatMap((ref) => ('name' in ref ? ref.name : []));
+    const ids = wished.flatMap((ref) => ('id' in ref ? ref.id : []));
+    const found = [...(await groups.byNames(context, names)), ...(await groups.byIds(context, ids))];
+    return [...new Set(found.map((group) => group.id))];
+  }
+
+  /** Tells the scheduler of each new instance, in the order of their launch indexes. */
+  async #schedule(
+    context: Context,
+    wish: LaunchWish,
+    launch: Launch,
+    row: Values<'instances'>,
+    { instanceIds }: CreatedReservation,
+  ): Promise<void> {
+    if (instanceIds.length === 0) return;
+    const { db, rpc, runtime } = this.parts;
+    const spec = requestSpec(row, wish, launch, await extraSpecsOf(db, launch.type.id));
+    const casts = instanceIds.map(async (id) => {
+      try {
+        await rpc.scheduler.cast.run_instance(context, {
+          topic: runtime.flags.compute_topic,
+          instance_id: id,
+          request_spec: spec,
+          availability_zone: wish.availabilityZone ?? null,
+          admin_password: null,
+          injected_files: null,
+          requested_networks: null,
+        });
+      } catch (error) {
+        const reason = `The scheduler could not be told of the instance: ${errorText(error)}`;
+        runtime.log.logger('nova.cloud.instances').error(`instance ${id}: ${reason}`);
+        await failInstance(db, id, 'run_instance', reason, ['scheduling']);
+      }
+    });
+    await Promise.all(casts);
+  }
+
+  /**
+   * One change of state: writes it if the instance is in a state which allows it, tells the host, and takes the change
+   * back when nobody could be told. Throws ApiError (IncorrectInstanceState) in any other state.
+   */
+  async #operate(context: Context, id: number, operation: Operation): Promise<StateChange> {
+    const before = await this.#own(context, id);
+    this.#refuseLocked(context, before);
+    if (operation.done?.(before) === true) return { before, after: before };
+    if (before.host === null) throw this.#incorrectState(before);
+    const values = { ...operation.values(), task_state: operation.taskState };
+    const expected = { ...operation.expected, host: before.host };
+    if (!(await changeInstance(this.parts.db, id, changed(before, values), expected))) {
+      throw this.#incorrectState((await findInstance(this.parts.db, id)) ?? before);
+    }
+    await this.#orRevert(before, operation.taskState, operation.tell(before, before.host));
+    return { before, after: { ...before, ...values } as InstanceRow };
+  }
+
+  /** Waits until the host has been told; if it can't be, takes the change back, so that the caller may try again. */
+  async #orRevert(before: InstanceRow, taskState: string, told: Promise<void>): Promise<void> {
+    try {
+      await told;
+    } catch (error) {
+      const { vm_state, terminated_at } = before;
+      const expected = { host: before.host, taskState: [taskState] };
+      await changeInstance(this.parts.db, before.id, { vm_state, task_state: null, terminated_at }, expected);
+      throw error;
+    }
+  }
+
+  /** What is left to do for an instance which was deleted before any host had it. */
+  async #releaseUnscheduled(
+    context: Context,
+    row: InstanceRow,
+    rest: { volumesToDelete: readonly number[]; holdsAddresses: boolean },
+  ): Promise<void> {
+    const { rpc, runtime } = this.parts;
+    const warn = (what: string) => (error: unknown) =>
+      runtime.log
+        .logger('nova.cloud.instances')
+        .warn(`instance ${row.id} is deleted, but ${what}: ${errorText(error)}`);
+    if (rest.holdsAddresses) {
+      await rpc.network.cast
+        .deallocate_for_instance(context.elevated(), { instance_id: row.id, project_id: row.project_id })
+        .catch(warn('its addresses are held'));
+    }
+    for (const volumeId of rest.volumesToDelete) {
+      await this.cloud.volumes.delete(context, volumeId).catch(warn(`volume ${volumeId} is not`));
+    }
+  }
+
+  /** The caller's instance. A foreign one is as if it didn't exist. */
+  async #own(context: Context, id: number, options: { terminated?: boolean } = {}): Promise<InstanceRow> {
+    const row = await findInstance(this.parts.db, id, options.terminated === true ? { deleted: 'any' } : {});
+    const visible = row !== undefined && (!row.deleted || (row.deleted_at ?? '') >= this.#terminatedSince());
+    if (!visible || !(context.isAdmin || row.project_id === context.requireProject())) throw new InstanceNotFound(id);
+    return row;
+  }
+
+  #refuseLocked(context: Context, row: InstanceRow): void {
+    if (row.locked === true && !context.isAdmin) {
+      throw new ApiError('The instance is locked by an administrator', 'OperationNotPermitted');
+    }
+  }
+
+  #incorrectState(row: InstanceRow): ApiError {
+    const task = row.task_state === null ? '' : `, ${row.task_state}`;
+    return new ApiError(
+      `The instance is not in a state in which this is possible: it is ${row.vm_state}${task}`,
+      'IncorrectInstanceState',
+    );
+  }
+
+  #terminatedSince(): string {
+    const { clock, flags } = this.parts.runtime;
+    return dbTime(clock.now() - flags.ec2_terminated_visible * 1000);
+  }
+
+  #withTerminated(filter: InstanceFilter): InstanceFilter {
+    return { ...filter, deletedSince: this.#terminatedSince() };
+  }
+}
+
+/** Nova 2011.3 draws the characters of a reservation id from these. */
+const reservationLetters = '0123456789abcdefghijklmnopqrstuvwxyz';
+
+/** Only what differs: a column which keeps its value is not written, as in 2011.3. */
+function changed(row: InstanceRow, values: Values<'instances'>): Values<'instances'> {
+  const entries = Object.entries(values).filter(([column, value]) => row[column as keyof InstanceRow] !== value);
+  return entries.length > 0 ? (Object.fromEntries(entries) as Values<'instances'>) : values;
+}

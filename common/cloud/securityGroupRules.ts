@@ -1,0 +1,94 @@
+import type { RuleWish } from '../db/securityGroups.js';
+import { ApiError, InvalidCidr, InvalidInput, InvalidIpProtocol, InvalidPortRange } from '../errors.js';
+import { parseCidr } from '../ipAddress.js';
+
+/** A permission as a door reads it; the source groups are resolved already. Absent ports and protocol are null. */
+export interface Permission {
+  /** tcp, udp, icmp in any case; 6, 17, 1; -1 or all. */
+  protocol: string | null;
+  fromPort: number | null;
+  toPort: number | null;
+  cidrs: readonly string[];
+  /** Ids of groups whose members are let in. When there is one, `0.0.0.0/0` among the CIDRs is ignored. */
+  groupIds: readonly number[];
+}
+
+const everyone = '0.0.0.0/0';
+const protocolNumbers: Readonly<Record<string, string>> = { '1': 'icmp', '6': 'tcp', '17': 'udp' };
+/** What a CIDR is let in for when all protocols are meant. */
+const allProtocols = [
+  { protocol: 'icmp', from_port: -1, to_port: -1 },
+  { protocol: 'tcp', from_port: 1, to_port: 65535 },
+  { protocol: 'udp', from_port: 1, to_port: 65535 },
+] as const;
+
+/**
+ * The rules which permissions stand for, each once. Port ranges as 2011.3.1 checks them (nova/api/ec2/cloud.py), but
+ * port 0 and ICMP type 0 are accepted. Throws ApiError, InvalidIpProtocol, InvalidPortRange, InvalidCidr.
+ */
+export function rulesOf(permissions: readonly Permission[]): RuleWish[] {
+  const rules = permissions.flatMap(rulesOfPermission);
+  if (rules.length === 0) throw incomplete();
+  const seen = new Map(
+    rules.map((rule) => [JSON.stringify({ ...rule, protocol: rule.protocol?.toLowerCase() }), rule]),
+  );
+  return [...seen.values()];
+}
+
+function incomplete(): ApiError {
+  return new ApiError('[] Not enough parameters to build a valid rule');
+}
+
+function rulesOfPermission(permission: Permission): RuleWish[] {
+  const { groupIds } = permission;
+  const named = permission.cidrs.length === 0 && groupIds.length === 0 ? [everyone] : permission.cidrs;
+  // old clients send it beside a group, and mean the group
+  const cidrs = groupIds.length > 0 ? named.filter((cidr) => cidr !== everyone) : named;
+  for (const cidr of cidrs) if (parseCidr(cidr) === null) throw new InvalidCidr(cidr.slice(0, 100));
+  const all = isAll(permission.protocol);
+  const range = all ? null : rangeOf(permission);
+  if (range === null && !all && cidrs.length > 0) throw incomplete();
+  const whole = { protocol: null, from_port: null, to_port: null };
+  return [
+    ...groupIds.map((groupId): RuleWish => ({ ...(range ?? whole), cidr: null, group_id: groupId })),
+    ...cidrs.flatMap((cidr): RuleWish[] =>
+      (range === null ? allProtocols : [range]).map((one) => ({ ...one, cidr, group_id: null })),
+    ),
+  ];
+}
+
+function isAll(protocol: string | null): boolean {
+  return protocol !== null && /^(-1|all)$/i.test(protocol);
+}
+
+/** Protocol and ports, checked; null unless all three are there. */
+function rangeOf(permission: Permission): { protocol: string; from_port: number; to_port: number } | null {
+  const { protocol: name, fromPort, toPort } = permission;
+  const protocol = name === null ? null : (protocolNumbers[name] ?? name);
+  if (protocol !== null && !/^(tcp|udp|icmp)$/i.test(protocol)) throw new InvalidIpProtocol(protocol.slice(0, 100));
+  if (protocol === null || fromPort === null || toPort === null) return null;
+  if (!Number.isInteger(fromPort) || !Number.isInteger(toPort)) throw new InvalidInput('ports are integers');
+  const fits = /^icmp$/i.test(protocol)
+    ? within(fromPort, -1, 255) && within(toPort, -1, 255)
+    : within(fromPort, 0, 65535) && within(toPort, 0, 65535) && fromPort <= toPort;
+  if (!fits) throw new InvalidPortRange(fromPort, toPort);
+  return { protocol, from_port: fromPort, to_port: toPort };
+}
+
+function within(value: number, low: number, high: number): boolean {
+  return value >= low && value <= high;
+}
+
+/** A rule as 2011.3 prints it in its errors: a Python dictionary. */
+export function pythonRule(rule: RuleWish, parentGroupId: number): string {
+  const range = rule.protocol === null ? null : { to: rule.to_port, from: rule.from_port, protocol: rule.protocol };
+  const parts = [
+    range && `'to_port': ${range.to}`,
+    rule.cidr !== null && `'cidr': u'${rule.cidr}'`,
+    range && `'from_port': ${range.from}`,
+    range && `'protocol': '${range.protocol}'`,
+    rule.group_id !== null && `'group_id': ${rule.group_id}`,
+    `'parent_group_id': ${parentGroupId}`,
+  ];
+  return `{${parts.filter((part) => typeof part === 'string').join(', ')}}`;
+}
