@@ -1,0 +1,233 @@
+import { expect } from 'chai';
+import type { DaemonParts, RunningDaemon } from '../../../common/daemon.js';
+import { openDatabase } from '../../../common/db/database.js';
+import type { Db } from '../../../common/db/db.js';
+import type { ServiceRow } from '../../../common/db/rows.js';
+import { syncDatabase } from '../../../common/db/sync.js';
+import { adminContext } from '../../../common/context.js';
+import { HostAlreadyServed, MessageNotDelivered } from '../../../common/errors.js';
+import type { FlagName } from '../../../common/flags/flags.js';
+import type { ImageService } from '../../../common/images/imageService.js';
+import type { Manager, PeriodicTask } from '../../../common/manager.js';
+import { createRpc } from '../../../common/rpc/client.js';
+import { InProcessBus } from '../../../common/rpc/inProcess.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import type { RealRuntime } from '../../../common/runtime/real.js';
+import { runService } from '../../../common/service.js';
+import { testRuntime, type MemoryLog } from '../../support/runtime.js';
+
+interface EchoRpc {
+  echo(args: { text: string }): Promise<string>;
+}
+
+/** A daemon on a bus and a database in memory, whose steps the test sees. */
+class Stage {
+  readonly steps: string[] = [];
+  readonly runtime: RealRuntime;
+  readonly log: MemoryLog;
+  readonly parts: DaemonParts;
+  readonly manager: Manager<EchoRpc>;
+  readonly tasks: PeriodicTask[] = [];
+  initHost: () => Promise<void> = async () => undefined;
+  echo: (text: string, delivery: Delivery) => Promise<string> = async (text) => text;
+
+  constructor(
+    readonly db: Db,
+    bus: InProcessBus,
+    flags: Partial<Record<FlagName, unknown>> = {},
+  ) {
+    const made = testRuntime({ report_interval: 1, periodic_interval: 1, ...flags }, { binary: 'nova-echo' });
+    this.runtime = made.runtime;
+    this.log = made.log;
+    const transport = bus.transport(this.runtime);
+    // No test of these reaches an image.
+    const images = {} as ImageService;
+    this.parts = { runtime: this.runtime, db, transport, rpc: createRpc(this.runtime, transport), images };
+    this.manager = {
+      methods: { echo: { required: ['text'], ack: 'claim' } },
+      handlers: {
+        echo: async (_context, { text }, delivery) => {
+          this.steps.push(`echo ${text}`);
+          return this.echo(text, delivery);
+        },
+      },
+      initHost: async () => {
+        this.steps.push('initHost');
+        await this.initHost();
+      },
+      updateAvailableResource: async () => {
+        this.steps.push(`resources with ${(await this.rows()).length} row`);
+      },
+      periodicTasks: this.tasks,
+      close: async () => {
+        this.steps.push('close');
+      },
+    };
+  }
+
+  start(): Promise<RunningDaemon> {
+    return runService(this.parts, { binary: 'nova-echo', topic: 'echo', manager: this.manager });
+  }
+
+  cast(text: string): Promise<void> {
+    return this.parts.rpc.target<EchoRpc>('echo').cast.echo(adminContext(this.runtime), { text });
+  }
+
+  rows(): Promise<ServiceRow[]> {
+    return this.db.all<ServiceRow>('SELECT * FROM services ORDER BY id');
+  }
+}
+
+async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
+  for (let attempt = 0; attempt < 1000; attempt += 1) {
+    if (await check()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  throw new Error('it did not happen within ten seconds');
+}
+
+describe('a service', () => {
+  let db: Db;
+  let bus: InProcessBus;
+  const running: RunningDaemon[] = [];
+
+  const run = async (stage: Stage): Promise<RunningDaemon> => {
+    const daemon = await stage.start();
+    running.push(daemon);
+    return daemon;
+  };
+
+  beforeEach(async () => {
+    db = openDatabase(testRuntime({ sql_connection: 'sqlite://' }).runtime);
+    await syncDatabase(db);
+    bus = new InProcessBus();
+  });
+  afterEach(async () => {
+    for (const daemon of running.splice(0)) await daemon.stop();
+    await db.close();
+  });
+
+  it('recovers before it takes what waits for it, and counts a heartbeat at once', async () => {
+    const stage = new Stage(db, bus);
+    stage.initHost = async () => {
+      await stage.cast('early');
+      await stage.runtime.sleep(50);
+      expect(stage.steps).to.deep.equal(['initHost']);
+      expect(bus.depth('echo')).to.include({ consumers: 1 });
+    };
+    await run(stage);
+    await eventually(() => stage.steps.includes('echo early'));
+    expect(stage.steps).to.deep.equal(['initHost', 'resources with 1 row', 'echo early']);
+    const [row] = await stage.rows();
+    expect(row).to.include({
+      host: 'cloud1',
+      binary: 'nova-echo',
+      topic: 'echo',
+      disabled: false,
+      availability_zone: 'nova',
+    });
+    expect(row!.updated_at).to.be.a('string');
+    expect(stage.log.lines[0]).to.match(/^AUDIT nova\.service \[-\] Starting echo node \(version 2011\.3/);
+  });
+
+  it('keeps what an operator set in its row', async () => {
+    await db.insert('services', {
+      host: 'cloud1',
+      binary: 'nova-echo',
+      topic: 'echo',
+      report_count: 7,
+      disabled: true,
+      availability_zone: 'rack1',
+    });
+    const stage = new Stage(db, bus, { node_availability_zone: 'other' });
+    await run(stage);
+    const rows = await stage.rows();
+    expect(rows).to.have.length(1);
+    expect(rows[0]).to.include({ disabled: true, availability_zone: 'rack1', report_count: 8 });
+  });
+
+  it('makes a new row disabled where --enable_new_services is off', async () => {
+    const stage = new Stage(db, bus, { enable_new_services: false });
+    await run(stage);
+    expect((await stage.rows())[0]).to.include({ disabled: true });
+  });
+
+  it('says once that the database went away, once that it is back, and makes its row anew', async () => {
+    const stage = new Stage(db, bus);
+    await run(stage);
+    await db.run('DELETE FROM services');
+    await db.run('ALTER TABLE services RENAME TO away');
+    await eventually(() => stage.log.lines.some((line) => line.includes('model server went away')));
+    await stage.runtime.sleep(1100);
+    await db.run('ALTER TABLE away RENAME TO services');
+    await eventually(() => stage.log.lines.some((line) => line.includes('Recovered model server connection!')));
+    expect(stage.log.lines.filter((line) => line.includes('went away'))).to.have.length(1);
+    expect(await stage.rows()).to.have.length(1);
+  }).timeout(15_000);
+
+  it('runs every periodic task again and again, whatever the others throw', async () => {
+    const stage = new Stage(db, bus);
+    let rounds = 0;
+    stage.tasks.push({ name: 'bad', run: () => Promise.reject(new Error('oops')) });
+    stage.tasks.push({ name: 'good', run: async () => void (rounds += 1) });
+    await run(stage);
+    expect(rounds).to.equal(0);
+    await eventually(() => rounds >= 2);
+    expect(stage.log.lines.filter((line) => line.includes('Error during bad: oops')).length).to.be.greaterThan(1);
+  }).timeout(15_000);
+
+  it('tries again while what its recovery needs is away', async () => {
+    const stage = new Stage(db, bus);
+    let attempts = 0;
+    stage.initHost = async () => {
+      attempts += 1;
+      if (attempts === 1) throw new MessageNotDelivered('nobody there');
+    };
+    await run(stage);
+    expect(attempts).to.equal(2);
+    expect(stage.log.lines.some((line) => line.includes('Cannot start yet'))).to.equal(true);
+  });
+
+  it('is refused beside another one of the same host', async () => {
+    await run(new Stage(db, bus));
+    const second = new Stage(db, bus);
+    const error = await second.start().catch((failure: unknown) => failure);
+    expect(error).to.be.instanceOf(HostAlreadyServed);
+    expect(second.steps).to.deep.equal([]);
+  });
+
+  it('lets running work finish when it stops, and leaves the rest in the queue', async () => {
+    const stage = new Stage(db, bus, { rpc_thread_pool_size: 1 });
+    let finish: () => void = () => undefined;
+    let finished = false;
+    stage.echo = async (text, delivery) => {
+      delivery.accept();
+      await new Promise<void>((resolve) => (finish = resolve));
+      finished = true;
+      return text;
+    };
+    const daemon = await stage.start();
+    await stage.cast('one');
+    await stage.cast('two');
+    await eventually(() => stage.steps.includes('echo one'));
+    const stopped = daemon.stop();
+    await stage.runtime.sleep(20);
+    expect(stage.steps).not.to.include('close');
+    finish();
+    await stopped;
+    expect(finished).to.equal(true);
+    expect(stage.steps.at(-1)).to.equal('close');
+    await stage.parts.transport.close();
+    expect(bus.depth('echo')).to.include({ ready: 1 });
+  });
+
+  it('gives up on work which does not end within drain_timeout', async () => {
+    const stage = new Stage(db, bus, { drain_timeout: 0 });
+    stage.echo = () => new Promise(() => undefined);
+    const daemon = await stage.start();
+    await stage.cast('stuck');
+    await eventually(() => stage.steps.includes('echo stuck'));
+    await daemon.stop();
+    expect(stage.steps.at(-1)).to.equal('close');
+  });
+});
