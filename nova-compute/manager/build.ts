@@ -1,0 +1,163 @@
+import type { Context } from '../../common/context.js';
+import { changeClaimed, metadataOfInstance, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import { findInstance } from '../../common/db/instances.js';
+import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { releaseVolume } from '../../common/db/volumes.js';
+import { ImageTooLarge, NovaPlainError } from '../../common/errors.js';
+import type { RunInstanceArgs } from '../../common/rpc/compute.js';
+import type { NetworkInfo } from '../../common/rpc/network.js';
+import { disconnectVolume } from '../../common/volumes/connector.js';
+import { powerState, type MachineSpec, type VolumeDisk } from '../virt/driver.js';
+import { mapVolumes } from './blockDevices.js';
+import { ClaimLost } from './failures.js';
+import { machineName, type ComputeParts } from './parts.js';
+import { deallocateNetwork } from './release.js';
+import type { Step, UndoScope } from './steps.js';
+
+/** What the owner asked for beside what is in the row. None of it can be read again after a crash. */
+export interface BuildWishes {
+  requestedNetworks: RunInstanceArgs['requested_networks'];
+  injectedFiles: MachineSpec['injectedFiles'];
+  adminPassword: string | null;
+}
+
+/** An instance on its way to a running machine. */
+export interface Build {
+  readonly parts: ComputeParts;
+  /** Who asked, and the same with administrator's rights. */
+  readonly caller: Context;
+  readonly context: Context;
+  /** The row as it was before it was claimed. */
+  readonly instance: InstanceRow;
+  readonly name: string;
+  readonly wishes: BuildWishes;
+  readonly signal: AbortSignal;
+  /** The task which the row is in. */
+  taskState: 'networking' | 'block_device_mapping' | 'spawning';
+  /** What a failure is called to the owner. */
+  doing: string;
+  networkInfo: NetworkInfo;
+  /** Volumes which this build attached. */
+  readonly volumes: VolumeRow[];
+  readonly disks: VolumeDisk[];
+}
+
+/** From a claimed row (building, networking) to a running machine and an active row. */
+export const buildSteps: readonly Step<Build>[] = [
+  { name: 'check image', run: checkImage },
+  { name: 'allocate network', run: allocateNetwork, undoElsewhere: freeNetwork },
+  { name: 'map block devices', run: mapBlockDevices, undoHere: disconnectVolumes, undoElsewhere: releaseVolumes },
+  { name: 'spawn', run: spawn, undoHere: destroyMachine },
+  { name: 'finish', run: finish },
+];
+
+/** What the build believes of its row. */
+export function claimOf(build: Build): InstanceClaim {
+  const { instance, parts } = build;
+  return { instanceId: instance.id, host: parts.runtime.host, vmState: 'building', taskState: build.taskState };
+}
+
+/**
+ * What of a failed build is taken back. As long as the row is this build's, or is being deleted or stopped, everything;
+ * when another daemon has it, only what is on this host; and nothing of an instance which somebody brought to run here.
+ */
+export async function undoScope(build: Build): Promise<UndoScope> {
+  const { db, runtime } = build.parts;
+  if (await stillClaimed(db, claimOf(build))) return 'all';
+  const row = await findInstance(db, build.instance.id, { deleted: 'any' });
+  if (row === undefined || row.deleted) return 'all';
+  if (row.host !== runtime.host) return 'here';
+  const ending = row.task_state === 'deleting' || row.task_state === 'stopping' || row.vm_state === 'error';
+  return ending ? 'all' : 'nothing';
+}
+
+/** An image which does not fit the instance's disk is refused (nova 2011.3, _check_image_size); local_gb 0 fits all. */
+async function checkImage(build: Build): Promise<void> {
+  build.doing = 'The image cannot be used';
+  const { instance, parts } = build;
+  if ((await parts.driver.info(build.name)) !== undefined) {
+    throw new NovaPlainError('Instance has already been created');
+  }
+  const limitGb = instance.local_gb ?? 0;
+  if (limitGb === 0 || instance.image_ref === null) return;
+  const image = await parts.images.show(build.context, instance.image_ref);
+  if (image.size > limitGb * 1024 ** 3) throw new ImageTooLarge();
+}
+
+async function allocateNetwork(build: Build): Promise<void> {
+  build.doing = 'No network could be allocated';
+  const { instance, parts } = build;
+  const { flags, host } = parts.runtime;
+  if (flags.stub_network) return;
+  build.networkInfo = await parts.rpc.network.call.allocate_for_instance(build.context, {
+    instance_id: instance.id,
+    project_id: instance.project_id ?? '',
+    host,
+    instance_type_id: instance.instance_type_id ?? 0,
+    vpn: instance.image_ref === String(flags.vpn_image_id),
+    requested_networks: build.wishes.requestedNetworks ?? null,
+  });
+}
+
+async function freeNetwork(build: Build): Promise<void> {
+  await deallocateNetwork(build.parts, build.context, build.instance);
+}
+
+async function mapBlockDevices(build: Build): Promise<void> {
+  build.doing = 'A volume could not be attached';
+  await advance(build, 'block_device_mapping');
+  await mapVolumes(build);
+}
+
+async function disconnectVolumes(build: Build): Promise<void> {
+  for (const volume of build.volumes) await disconnectVolume(build.parts, volume);
+}
+
+async function releaseVolumes(build: Build): Promise<void> {
+  for (const volume of build.volumes) await releaseVolume(build.parts.db, volume.id, build.instance.id);
+}
+
+async function spawn(build: Build): Promise<void> {
+  build.doing = 'The machine could not be started';
+  await advance(build, 'spawning');
+  await build.parts.driver.spawn(await machineSpec(build), build.signal);
+}
+
+async function destroyMachine(build: Build): Promise<void> {
+  await build.parts.driver.destroy(build.name);
+}
+
+async function finish(build: Build): Promise<void> {
+  const { db, driver } = build.parts;
+  const state = (await driver.info(build.name))?.state ?? powerState.failed;
+  const values = { power_state: state, vm_state: 'active', task_state: null, launched_at: db.now() };
+  if (!(await changeClaimed(db, claimOf(build), values))) throw new ClaimLost(build.name);
+}
+
+async function advance(build: Build, taskState: Build['taskState']): Promise<void> {
+  const changed = await changeClaimed(build.parts.db, claimOf(build), { task_state: taskState });
+  if (!changed) throw new ClaimLost(build.name);
+  build.taskState = taskState;
+}
+
+async function machineSpec(build: Build): Promise<MachineSpec> {
+  const { instance, wishes } = build;
+  return {
+    name: machineName(build.parts, instance),
+    uuid: instance.uuid ?? '',
+    memoryMb: instance.memory_mb ?? 0,
+    vcpus: instance.vcpus ?? 1,
+    localGb: instance.local_gb ?? 0,
+    imageRef: instance.image_ref ?? '',
+    kernelId: instance.kernel_id || null,
+    ramdiskId: instance.ramdisk_id || null,
+    rootDeviceName: instance.root_device_name,
+    keyData: instance.key_data,
+    hostname: instance.hostname,
+    metadata: await metadataOfInstance(build.parts.db, instance.id),
+    networkInfo: build.networkInfo,
+    volumes: build.disks,
+    adminPassword: wishes.adminPassword,
+    injectedFiles: wishes.injectedFiles,
+  };
+}

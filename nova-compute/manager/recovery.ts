@@ -1,0 +1,163 @@
+import type { Context } from '../../common/context.js';
+import { halfAttachedVolumes } from '../../common/db/attachments.js';
+import { changeClaimed, failClaimed, instancesByIds } from '../../common/db/instanceClaims.js';
+import { changeInstance, findInstance, instancesOfHost } from '../../common/db/instances.js';
+import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { errorText } from '../../common/errors.js';
+import { forEachBounded } from '../../common/lanes.js';
+import { idFromName } from '../../common/names.js';
+import { powerState, type MachineInfo } from '../virt/driver.js';
+import { notifyUsage } from './notifications.js';
+import { machineName, type ComputeParts } from './parts.js';
+import { reboot } from './rebootInstance.js';
+import { deallocateNetwork, detachAllVolumes, undoAttachment } from './release.js';
+import { startLost } from './runInstance.js';
+import { stop } from './stopInstance.js';
+import { terminate } from './terminateInstance.js';
+
+/** Tasks of an instance which this host has claimed to build. */
+const buildTasks: readonly (string | null)[] = ['networking', 'block_device_mapping', 'spawning'];
+const nobodyWaits = (): void => undefined;
+
+/**
+ * Brings to an end what a predecessor of this daemon left half-done, from the rows and the hypervisor alone (nova 2011.3,
+ * init_host, only starts guests). No trouble with one instance keeps the others from being recovered: it is logged, and
+ * tried again by {@link recoverUnfinished}. Throws when the database cannot be read.
+ */
+export async function recoverHost(parts: ComputeParts, context: Context): Promise<void> {
+  const { db, runtime } = parts;
+  const limit = runtime.flags.max_concurrent_builds;
+  const instances = await instancesOfHost(db, runtime.host);
+  await forEachBounded(instances, limit, ({ id }) => recoverInstance(parts, context, id));
+  await forEachBounded(await halfAttachedVolumes(db, runtime.host), limit, (volume) => recoverVolume(parts, volume));
+  await removeLeftovers(parts);
+  await quietly(parts, 'the filters of the machines', () => parts.driver.refreshSecurityGroup());
+}
+
+/** Once more for instances whose work could not be brought to an end. */
+export async function recoverUnfinished(parts: ComputeParts, context: Context): Promise<void> {
+  const ids = [...parts.unfinished];
+  parts.unfinished.clear();
+  await forEachBounded(ids, parts.runtime.flags.max_concurrent_builds, (id) => recoverInstance(parts, context, id));
+}
+
+async function recoverInstance(parts: ComputeParts, context: Context, id: number): Promise<void> {
+  try {
+    await parts.lanes.run(id, async () => {
+      const instance = await findInstance(parts.db, id);
+      if (instance?.host === parts.runtime.host) await recover(parts, context, instance);
+    });
+  } catch (error) {
+    parts.unfinished.add(id);
+    parts.logger.error(`Instance ${id} could not be recovered (yet): ${errorText(error)}`, error);
+  }
+}
+
+async function recover(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  const { vm_state: vm, task_state: task } = instance;
+  if (task === 'deleting') return terminate(parts, context, instance, nobodyWaits);
+  if (task === 'stopping') return stop(parts, context, instance, nobodyWaits);
+  if (task === 'rebooting') return reboot(parts, context, instance, nobodyWaits);
+  if (vm === 'stopped' && task === 'starting') return startLost(parts, context, instance);
+  if (vm === 'building' && buildTasks.includes(task)) return recoverBuild(parts, context, instance);
+  if (vm === 'active' && task === null) return startGuest(parts, context, instance);
+}
+
+/**
+ * A build which was cut off: when the machine runs, only the row is behind. Otherwise everything is released; it is not
+ * built again, since what came with the message (password, files, networks) is lost.
+ */
+async function recoverBuild(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  const { db, driver, runtime, logger } = parts;
+  const name = machineName(parts, instance);
+  const claim = { instanceId: instance.id, host: runtime.host, vmState: 'building', taskState: instance.task_state };
+  const machine = await driver.info(name);
+  if (instance.task_state === 'spawning' && machine?.state === powerState.running) {
+    logger.audit(`${name}: was started before this daemon was; now active`);
+    const values = { power_state: machine.state, vm_state: 'active', task_state: null, launched_at: db.now() };
+    if (await changeClaimed(db, claim, values)) await notifyUsage(parts, 'create', instance);
+    return;
+  }
+  logger.warn(`${name}: its build was cut off (${instance.task_state}); releasing what it holds`);
+  if (instance.task_state === 'spawning') await driver.destroy(name);
+  await detachAllVolumes(parts, instance);
+  await deallocateNetwork(parts, context, instance);
+  const reason = `The compute service on ${runtime.host} was restarted while the instance was being built (${instance.task_state})`;
+  await failClaimed(db, claim, { action: 'run_instance', reason, vmState: 'error' });
+}
+
+/** Starts a guest which does not run, where the flags *_on_host_boot ask for it. */
+async function startGuest(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  const { db, driver, runtime, logger } = parts;
+  const { resume_guests_state_on_host_boot: resume, start_guests_on_host_boot: startAll } = runtime.flags;
+  if (!startAll && !(resume && instance.power_state === powerState.running)) return;
+  const name = machineName(parts, instance);
+  if ((await driver.info(name))?.state === powerState.running) return;
+  logger.audit(`${name}: starting it, as the host has booted`);
+  const expected = { host: runtime.host, vmState: ['active'], taskState: [null] };
+  if (!(await changeInstance(db, instance.id, { task_state: 'rebooting' }, expected))) return;
+  await reboot(parts, context, { ...instance, task_state: 'rebooting' }, nobodyWaits);
+}
+
+/** An attachment which nothing notes was cut off; it is taken back, so that it can be asked for again. */
+async function recoverVolume(parts: ComputeParts, volume: VolumeRow): Promise<void> {
+  const instanceId = volume.instance_id;
+  if (instanceId === null) return;
+  await quietly(parts, `volume ${volume.id}`, () =>
+    parts.lanes.run(instanceId, async () => {
+      const instance = await findInstance(parts.db, instanceId, { deleted: 'any' });
+      if (instance === undefined) return;
+      parts.logger.warn(`Volume ${volume.id}: its attachment to instance ${instanceId} was cut off; detaching it`);
+      await undoAttachment(parts, instance, volume);
+    }),
+  );
+}
+
+/**
+ * Removes machines which their rows say should not be: of instances deleted or stopped, and half-made ones which nobody
+ * builds. A machine whose row isn't there at all, or names another host, is left alone: with the wrong database this
+ * host would lose every guest.
+ */
+async function removeLeftovers(parts: ComputeParts): Promise<void> {
+  const template = parts.runtime.flags.instance_name_template;
+  const machines = new Map<number, MachineInfo>();
+  for (const machine of await parts.driver.list()) {
+    const id = idFromName(template, machine.name);
+    if (id !== undefined) machines.set(id, machine);
+  }
+  const rows = new Map((await rowsOf(parts, [...machines.keys()])).map((row) => [row.id, row]));
+  for (const [id, machine] of machines) {
+    const row = rows.get(id);
+    if (row === undefined || (row.host !== parts.runtime.host && !row.deleted)) {
+      parts.logger.warn(`${machine.name}: a machine which the database does not know on this host; it is left alone`);
+    } else if (isLeftover(row, machine)) {
+      parts.logger.warn(
+        `${machine.name}: its instance is ${row.deleted ? 'deleted' : row.vm_state}; removing the machine`,
+      );
+      await quietly(parts, machine.name, () => parts.lanes.run(id, () => parts.driver.destroy(machine.name)));
+    }
+  }
+}
+
+function isLeftover(row: InstanceRow, machine: MachineInfo): boolean {
+  if (row.deleted) return true;
+  if (row.task_state !== null) return false;
+  return row.vm_state === 'stopped' || (row.vm_state === 'error' && machine.state === powerState.building);
+}
+
+/** Rows in batches: a statement takes only so many parameters. */
+async function rowsOf(parts: ComputeParts, ids: readonly number[]): Promise<InstanceRow[]> {
+  const rows: InstanceRow[] = [];
+  for (let start = 0; start < ids.length; start += 500) {
+    rows.push(...(await instancesByIds(parts.db, ids.slice(start, start + 500))));
+  }
+  return rows;
+}
+
+async function quietly(parts: ComputeParts, what: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    parts.logger.error(`Recovery of ${what} failed: ${errorText(error)}`, error);
+  }
+}

@@ -1,0 +1,78 @@
+import type { Context } from '../../common/context.js';
+import { recordDetachment } from '../../common/db/attachments.js';
+import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { listVolumesOfInstance, releaseVolume } from '../../common/db/volumes.js';
+import { errorText } from '../../common/errors.js';
+import type { NetworkInfo } from '../../common/rpc/network.js';
+import { disconnectVolume } from '../../common/volumes/connector.js';
+import { machineName, type ComputeParts } from './parts.js';
+
+/** The instance's interfaces and addresses. Throws RemoteError, RpcTimeout, MessageNotDelivered. */
+export async function fetchNetworkInfo(
+  parts: ComputeParts,
+  context: Context,
+  instance: InstanceRow,
+): Promise<NetworkInfo> {
+  return parts.rpc.network.call.get_instance_nw_info(context, {
+    instance_id: instance.id,
+    instance_type_id: instance.instance_type_id ?? 0,
+    host: instance.host,
+  });
+}
+
+/**
+ * Gives an instance's addresses back, as nova 2011.3 does before it stops or ends a machine: looks them up, then tells
+ * nova-network. The look-up may fail; that nova-network hears of it must not. Throws MessageNotDelivered.
+ */
+export async function releaseNetwork(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  if (parts.runtime.flags.stub_network) return;
+  try {
+    await fetchNetworkInfo(parts, context, instance);
+  } catch (error) {
+    parts.logger.warn(`Instance ${instance.id}: no network information: ${errorText(error)}`);
+  }
+  await deallocateNetwork(parts, context, instance);
+}
+
+/** Tells nova-network to free what the instance holds; resolves once the broker has the message. */
+export async function deallocateNetwork(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  if (parts.runtime.flags.stub_network) return;
+  await parts.rpc.network.cast.deallocate_for_instance(context, {
+    instance_id: instance.id,
+    project_id: instance.project_id,
+  });
+}
+
+/**
+ * Takes all volumes from an instance which stops or ends; their mappings stay. What cannot be unplugged is logged: the
+ * machine goes away in a moment, and the volume must not go with it.
+ */
+export async function detachAllVolumes(parts: ComputeParts, instance: InstanceRow): Promise<void> {
+  for (const volume of await listVolumesOfInstance(parts.db, instance.id)) {
+    await unplug(parts, instance, volume);
+    await releaseVolume(parts.db, volume.id, instance.id);
+  }
+}
+
+/** Takes back one attachment which was not completed, or whose instance has gone. */
+export async function undoAttachment(parts: ComputeParts, instance: InstanceRow, volume: VolumeRow): Promise<void> {
+  await unplug(parts, instance, volume);
+  await recordDetachment(parts.db, instance.id, volume.id);
+}
+
+async function unplug(parts: ComputeParts, instance: InstanceRow, volume: VolumeRow): Promise<void> {
+  const name = machineName(parts, instance);
+  const attempts = [
+    async () => {
+      if (volume.mountpoint !== null) await parts.driver.detachVolume(name, volume.mountpoint);
+    },
+    () => disconnectVolume(parts, volume),
+  ];
+  for (const attempt of attempts) {
+    try {
+      await attempt();
+    } catch (error) {
+      parts.logger.warn(`${name}: volume ${volume.id} cannot be unplugged: ${errorText(error)}`);
+    }
+  }
+}

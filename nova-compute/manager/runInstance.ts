@@ -1,0 +1,169 @@
+import { Context } from '../../common/context.js';
+import { claimForRun, claimForStart, failClaimed } from '../../common/db/instanceClaims.js';
+import { findInstance } from '../../common/db/instances.js';
+import type { InstanceRow } from '../../common/db/rows.js';
+import { errorText } from '../../common/errors.js';
+import type { InstanceId, RunInstanceArgs } from '../../common/rpc/compute.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import type { MachineSpec } from '../virt/driver.js';
+import { buildSteps, claimOf, undoScope, type Build, type BuildWishes } from './build.js';
+import { ClaimLost, reasonOf } from './failures.js';
+import { inLane, unlessLocked } from './locks.js';
+import { notifyUsage } from './notifications.js';
+import { machineName, type ComputeParts } from './parts.js';
+import { runSteps, type UndoScope } from './steps.js';
+
+const nothingMore: BuildWishes = { requestedNetworks: null, injectedFiles: [], adminPassword: null };
+
+/**
+ * Builds a new instance: claims its row, acknowledges, then goes the steps of build.ts. A second delivery finds the row
+ * claimed and does nothing. A failure takes everything back and leaves the row in `error` with the reason.
+ */
+export async function runInstance(
+  parts: ComputeParts,
+  context: Context,
+  args: RunInstanceArgs,
+  delivery: Delivery,
+): Promise<null> {
+  const wishes: BuildWishes = {
+    requestedNetworks: args.requested_networks,
+    injectedFiles: injectedFiles(args.injected_files),
+    adminPassword: typeof args.admin_password === 'string' ? args.admin_password : null,
+  };
+  await inLane(parts, args.instance_id, async (id) => {
+    const instance = await findInstance(parts.db, id);
+    if (instance !== undefined) await build(parts, 'run_instance', context, instance, wishes, delivery);
+  });
+  return null;
+}
+
+/** Builds a stopped instance again, here, wherever it was. Throws InstanceNotFound. */
+export async function startInstance(
+  parts: ComputeParts,
+  context: Context,
+  args: { instance_id: InstanceId },
+  delivery: Delivery,
+): Promise<null | false> {
+  const call = { method: 'start_instance', instanceId: args.instance_id, delivery, task: 'starting' };
+  return unlessLocked(parts, context, call, (instance) =>
+    build(parts, 'start_instance', context, instance, nothingMore, delivery),
+  );
+}
+
+/** Builds a stopped instance whose start message may be lost; for the recovery, in the instance's lane. */
+export async function startLost(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  const owner = new Context({ ...context, userId: instance.user_id, projectId: instance.project_id });
+  await build(parts, 'start_instance', owner, instance, nothingMore, { accept: () => undefined, redelivered: true });
+}
+
+/**
+ * Ends the build of an instance whose deletion was asked for, so that the deletion needn't wait for it. To be called
+ * before the deletion enters the instance's lane.
+ */
+export async function cancelBuild(parts: ComputeParts, instanceId: number): Promise<void> {
+  const running = parts.building.get(instanceId);
+  if (running === undefined) return;
+  try {
+    const row = await findInstance(parts.db, instanceId);
+    if (row === undefined || row.task_state === 'deleting') running.abort(new ClaimLost(`Instance ${instanceId}`));
+  } catch (error) {
+    parts.logger.warn(`Instance ${instanceId}: its build was not cancelled: ${errorText(error)}`);
+  }
+}
+
+type Method = 'run_instance' | 'start_instance';
+
+async function build(
+  parts: ComputeParts,
+  method: Method,
+  caller: Context,
+  instance: InstanceRow,
+  wishes: BuildWishes,
+  delivery: Delivery,
+): Promise<void> {
+  const abort = new AbortController();
+  parts.building.set(instance.id, abort);
+  try {
+    await parts.builds.run(
+      () => claimAndBuild(parts, method, caller, instance, wishes, delivery, abort.signal),
+      abort.signal,
+    );
+  } catch (error) {
+    if (!(error instanceof ClaimLost)) throw error;
+    parts.logger.audit(`${machineName(parts, instance)}: ${method} ended: ${errorText(error)}`);
+  } finally {
+    parts.building.delete(instance.id);
+  }
+}
+
+async function claimAndBuild(
+  parts: ComputeParts,
+  method: Method,
+  caller: Context,
+  instance: InstanceRow,
+  wishes: BuildWishes,
+  delivery: Delivery,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = machineName(parts, instance);
+  const claim = method === 'run_instance' ? claimForRun : claimForStart;
+  if (!(await claim(parts.db, instance.id, parts.runtime.host))) {
+    parts.logger.info(`${name}: ${method} is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
+    return;
+  }
+  delivery.accept();
+  parts.logger.audit(`${name}: starting...`);
+  const state: Build = {
+    parts,
+    caller,
+    context: caller.elevated(),
+    instance: { ...instance, host: parts.runtime.host },
+    name,
+    wishes,
+    signal,
+    taskState: 'networking',
+    doing: 'The instance could not be built',
+    networkInfo: [],
+    volumes: [],
+    disks: [],
+  };
+  try {
+    const scope = (): Promise<UndoScope> => carefulScope(state);
+    await runSteps(buildSteps, state, { logger: parts.logger, title: `${name}: ${method}`, signal, scope });
+  } catch (error) {
+    await recordFailure(state, method, error);
+    throw error;
+  }
+  await notifyUsage(parts, 'create', state.instance);
+}
+
+/** Where the row cannot be read, only this host is cleaned up; the recovery decides about the rest. */
+async function carefulScope(state: Build): Promise<UndoScope> {
+  try {
+    return await undoScope(state);
+  } catch {
+    state.parts.unfinished.add(state.instance.id);
+    return 'here';
+  }
+}
+
+async function recordFailure(state: Build, method: Method, error: unknown): Promise<void> {
+  if (error instanceof ClaimLost) return;
+  const { parts, wishes, instance } = state;
+  const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
+  try {
+    await failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
+  } catch (writing) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`${state.name}: its failure could not be recorded: ${errorText(writing)}`);
+  }
+}
+
+/** The pairs of path and content in what a message calls injected files; anything else in it is left out. */
+function injectedFiles(value: unknown): MachineSpec['injectedFiles'] {
+  if (!Array.isArray(value)) return [];
+  return value.filter(
+    (item): item is [string, string] =>
+      Array.isArray(item) && item.length === 2 && item.every((part) => typeof part === 'string'),
+  );
+}

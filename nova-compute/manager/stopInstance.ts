@@ -1,0 +1,91 @@
+import type { Context } from '../../common/context.js';
+import { changeClaimed, failClaimed, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import type { InstanceRow } from '../../common/db/rows.js';
+import { errorText } from '../../common/errors.js';
+import type { InstanceId } from '../../common/rpc/compute.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import { ClaimLost, reasonOf } from './failures.js';
+import { unlessLocked } from './locks.js';
+import { machineName, type ComputeParts } from './parts.js';
+import { detachAllVolumes, releaseNetwork } from './release.js';
+import { runSteps, type Step } from './steps.js';
+
+/** An instance on its way to `stopped`. */
+interface Stopping {
+  readonly parts: ComputeParts;
+  readonly context: Context;
+  readonly instance: InstanceRow;
+  readonly claim: InstanceClaim;
+  /** Something of the running instance is gone already. */
+  begun: boolean;
+}
+
+/** As in 2011.3 a stopped instance has no machine, no local disk and no address; the volumes' mappings stay for its start. */
+const steps: readonly Step<Stopping>[] = [
+  { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
+  {
+    name: 'detach volumes',
+    run: async (stopping) => {
+      stopping.begun = true;
+      await detachAllVolumes(stopping.parts, stopping.instance);
+    },
+  },
+  { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'finish', run: finish },
+];
+
+/**
+ * Stops an instance whose stop was asked for (task `stopping`). When not even the network could be released it stays
+ * `active`; a later failure leaves it in `error` with the reason. Throws InstanceNotFound.
+ */
+export async function stopInstance(
+  parts: ComputeParts,
+  context: Context,
+  args: { instance_id: InstanceId },
+  delivery: Delivery,
+): Promise<null | false> {
+  const call = { method: 'stop_instance', instanceId: args.instance_id, delivery, task: 'stopping' };
+  return unlessLocked(parts, context, call, (instance) => stop(parts, context, instance, () => delivery.accept()));
+}
+
+/** The work itself, in the instance's lane. Calls `accept` once it is certain that the work is this daemon's. */
+export async function stop(
+  parts: ComputeParts,
+  caller: Context,
+  instance: InstanceRow,
+  accept: () => void,
+): Promise<void> {
+  const name = machineName(parts, instance);
+  const claim = { instanceId: instance.id, host: parts.runtime.host, taskState: 'stopping' };
+  if (!(await stillClaimed(parts.db, claim))) {
+    parts.logger.info(
+      `${name}: stop_instance is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`,
+    );
+    return;
+  }
+  accept();
+  parts.logger.audit(`${name}: stopping...`);
+  const stopping: Stopping = { parts, context: caller.elevated(), instance, claim, begun: false };
+  try {
+    await runSteps(steps, stopping, { logger: parts.logger, title: `${name}: stop_instance` });
+  } catch (error) {
+    await recordFailure(stopping, error);
+    throw error;
+  }
+}
+
+async function finish({ parts, instance, claim }: Stopping): Promise<void> {
+  const stopped = await changeClaimed(parts.db, claim, { vm_state: 'stopped', task_state: null });
+  if (!stopped) throw new ClaimLost(machineName(parts, instance));
+}
+
+async function recordFailure({ parts, instance, claim, begun }: Stopping, error: unknown): Promise<void> {
+  if (error instanceof ClaimLost) return;
+  const reason = reasonOf(error, 'The instance could not be stopped');
+  try {
+    await failClaimed(parts.db, claim, { action: 'stop_instance', reason, vmState: begun ? 'error' : 'active' });
+  } catch (writing) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`Instance ${instance.id}: its failure could not be recorded: ${errorText(writing)}`);
+  }
+}

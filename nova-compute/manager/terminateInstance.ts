@@ -1,0 +1,116 @@
+import type { Context } from '../../common/context.js';
+import { blockDeviceMappingsOf, deleteMappings } from '../../common/db/blockDeviceMappings.js';
+import { claimForTerminate, failClaimed, finishTerminate, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import type { InstanceRow } from '../../common/db/rows.js';
+import { InstanceNotFound, errorText } from '../../common/errors.js';
+import type { InstanceId } from '../../common/rpc/compute.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import { ClaimLost, reasonOf } from './failures.js';
+import { integerId, unlessLocked } from './locks.js';
+import { notifyUsage } from './notifications.js';
+import { machineName, type ComputeParts } from './parts.js';
+import { detachAllVolumes, releaseNetwork } from './release.js';
+import { cancelBuild } from './runInstance.js';
+import { runSteps, type Step } from './steps.js';
+
+/** An instance on its way out. */
+interface Ending {
+  readonly parts: ComputeParts;
+  readonly context: Context;
+  readonly instance: InstanceRow;
+  readonly claim: InstanceClaim;
+}
+
+/**
+ * Every step may be repeated; nothing is undone. The row goes last, so that until everything is released somebody can
+ * ask again.
+ */
+const steps: readonly Step<Ending>[] = [
+  { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
+  { name: 'detach volumes', run: ({ parts, instance }) => detachAllVolumes(parts, instance) },
+  { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'delete volumes', run: deleteVolumes },
+  { name: 'delete instance', run: finish },
+];
+
+/**
+ * Ends an instance and releases what it holds. A build which is running is cancelled first. A failure leaves the instance
+ * in `error` with the reason; it can be terminated again. An instance which is gone is no error.
+ */
+export async function terminateInstance(
+  parts: ComputeParts,
+  context: Context,
+  args: { instance_id: InstanceId },
+  delivery: Delivery,
+): Promise<null | false> {
+  const id = integerId(args.instance_id);
+  if (id !== undefined) void cancelBuild(parts, id);
+  const call = { method: 'terminate_instance', instanceId: args.instance_id, delivery, task: 'deleting' };
+  try {
+    return await unlessLocked(parts, context, call, (instance) =>
+      terminate(parts, context, instance, () => delivery.accept()),
+    );
+  } catch (error) {
+    if (!(error instanceof InstanceNotFound)) throw error;
+    parts.logger.info(`Instance ${args.instance_id}: terminate_instance is nothing to do: it is gone`);
+    return null;
+  }
+}
+
+/** The work itself, in the instance's lane. Calls `accept` once the row is claimed. */
+export async function terminate(
+  parts: ComputeParts,
+  caller: Context,
+  instance: InstanceRow,
+  accept: () => void,
+): Promise<void> {
+  const name = machineName(parts, instance);
+  const { host } = parts.runtime;
+  if (!(await claimForTerminate(parts.db, instance, host))) {
+    parts.logger.warn(`${name}: terminate_instance is not this host's to do: it is on ${instance.host ?? 'no host'}`);
+    return;
+  }
+  accept();
+  parts.logger.audit(`${name}: terminating...`);
+  const claim = { instanceId: instance.id, host, taskState: 'deleting' };
+  const ending: Ending = { parts, context: caller.elevated(), instance, claim };
+  try {
+    await runSteps(steps, ending, { logger: parts.logger, title: `${name}: terminate_instance` });
+  } catch (error) {
+    await recordFailure(ending, error);
+    throw error;
+  }
+  await notifyUsage(parts, 'delete', instance);
+}
+
+/** Deletes the volumes which go with the instance, as their owner would, and forgets all its mappings. */
+async function deleteVolumes({ parts, context, instance }: Ending): Promise<void> {
+  const mappings = await blockDeviceMappingsOf(parts.db, instance.id);
+  for (const { volume_id: volumeId, delete_on_termination: goes } of mappings) {
+    if (volumeId === null || !goes) continue;
+    try {
+      await parts.volumes.delete(context, volumeId);
+    } catch (error) {
+      parts.logger.warn(`Volume ${volumeId} of instance ${instance.id} is not deleted: ${errorText(error)}`);
+    }
+  }
+  await deleteMappings(
+    parts.db,
+    mappings.map((mapping) => mapping.id),
+  );
+}
+
+async function finish({ parts, instance, claim }: Ending): Promise<void> {
+  if (!(await finishTerminate(parts.db, claim))) throw new ClaimLost(machineName(parts, instance));
+}
+
+async function recordFailure({ parts, instance, claim }: Ending, error: unknown): Promise<void> {
+  if (error instanceof ClaimLost) return;
+  const reason = reasonOf(error, 'The instance could not be terminated completely');
+  try {
+    await failClaimed(parts.db, claim, { action: 'terminate_instance', reason, vmState: 'error' });
+  } catch (writing) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`Instance ${instance.id}: its failure could not be recorded: ${errorText(writing)}`);
+  }
+}

@@ -1,0 +1,29 @@
+import type { Logger } from '../../common/log.js';
+import type { NetworkDriver } from './driver.js';
+
+/** Leaves the host alone (flag fake_network) and says at DEBUG what it would have done. Keeps no state. */
+export class FakeNetworkDriver implements NetworkDriver {
+  constructor(private readonly log: Logger) {}
+
+  async init(): Promise<void> {
+    this.log.debug('fake network: host rules');
+  }
+  async setUpNetwork(network: { id: number }): Promise<void> {
+    this.log.debug(`fake network: set up network ${network.id}`);
+  }
+  async updateDhcp(network: { id: number }): Promise<void> {
+    this.log.debug(`fake network: update DHCP of network ${network.id}`);
+  }
+  async bindFloatingIp(floatingAddress: string): Promise<void> {
+    this.log.debug(`fake network: bind ${floatingAddress}`);
+  }
+  async unbindFloatingIp(floatingAddress: string): Promise<void> {
+    this.log.debug(`fake network: unbind ${floatingAddress}`);
+  }
+  async ensureFloatingForward(floatingAddress: string, fixedAddress: string): Promise<void> {
+    this.log.debug(`fake network: forward ${floatingAddress} to ${fixedAddress}`);
+  }
+  async removeFloatingForward(floatingAddress: string, fixedAddress: string): Promise<void> {
+    this.log.debug(`fake network: stop forwarding ${floatingAddress} to ${fixedAddress}`);
+  }
+}

@@ -1,0 +1,28 @@
+import { failOverdueInstances, failOverdueVolumes } from '../../common/db/scheduling.js';
+import { listServices, serviceIsUp } from '../../common/db/services.js';
+import { dbTime } from '../../common/time.js';
+import type { SchedulerWork } from './work.js';
+
+/**
+ * Ends what nobody will end any more: a message was lost, or a daemon died before it claimed its work. Instances which
+ * wait for a host longer than the flag scheduling_timeout go to `error` with a reason; volumes which no living host
+ * makes or deletes to `error` and `error_deleting`. Any number of schedulers may do this at a time.
+ */
+export async function sweep(work: SchedulerWork): Promise<void> {
+  const { db, runtime, log } = work;
+  const { flags, clock } = runtime;
+  const seconds = flags.scheduling_timeout;
+  const now = clock.now();
+  const cutoff = dbTime(now - seconds * 1000);
+  const reason = `No host took the instance within ${seconds} seconds`;
+  for (const id of await failOverdueInstances(db, cutoff, reason)) log.warn(`Instance ${id} goes to error: ${reason}`);
+
+  const services = await listServices(db);
+  const alive = services.filter(
+    (service) => service.topic === flags.volume_topic && serviceIsUp(service, now, flags.service_down_time),
+  );
+  const liveHosts = new Set(alive.flatMap((service) => (service.host === null ? [] : [service.host])));
+  for (const id of await failOverdueVolumes(db, cutoff, liveHosts)) {
+    log.warn(`Volume ${id} goes to error: no host has worked on it within ${seconds} seconds`);
+  }
+}

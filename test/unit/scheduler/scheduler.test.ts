@@ -1,0 +1,265 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import { reserveInstanceHost, waitingForRun } from '../../../common/db/scheduling.js';
+import { projectRoot } from '../../../common/projectRoot.js';
+import { dbTime } from '../../../common/time.js';
+import { caller, VolumeWorld, type Sent, type TestDaemon } from '../../support/volumeWorld.js';
+
+const simple = { scheduler_driver: 'nova.scheduler.simple.SimpleScheduler' };
+const noHost = 'Scheduler was unable to locate a host for this request. Is the appropriate service running?';
+
+interface Recorded {
+  exchange: string;
+  routing_key: string;
+  body: {
+    method: string;
+    args: Record<string, unknown>;
+    result?: unknown;
+    failure?: [string, string, string[]] | null;
+  };
+}
+function recording(flow: string): Recorded[] {
+  return JSON.parse(readFileSync(`${projectRoot()}/test/recordings/amqp/flows/${flow}.json`, 'utf8')) as Recorded[];
+}
+
+describe('nova-scheduler', () => {
+  let world: VolumeWorld;
+  let scheduler: TestDaemon;
+  beforeEach(async () => {
+    world = await VolumeWorld.create();
+  });
+
+  const message = (method: string, args: Record<string, unknown>, context = caller(world.runtime)): Sent => ({
+    kind: 'cast',
+    routingKey: 'scheduler',
+    method,
+    args,
+    context,
+  });
+  const run = (id: number, context = caller(world.runtime)): Sent =>
+    message('run_instance', { topic: 'compute', instance_id: id, request_spec: null }, context);
+  /** What handling comes to: the answer, or `Class text`. */
+  async function outcome(sent: Sent): Promise<unknown> {
+    return world.handle(scheduler, sent).catch((error: Error) => `${error.name} ${error.message}`);
+  }
+  const toWhom = (): string[] => world.sent.map((sent) => `${sent.method} ${sent.routingKey}`);
+  const longAgo = (): string => dbTime(world.runtime.clock.now() - 3_600_000);
+
+  for (const flow of ['simple_scheduler_run', 'simple_scheduler_run_pinned']) {
+    it(`passes run_instance on as in the recording ${flow}`, async () => {
+      scheduler = await world.scheduler(simple);
+      const [asked, passed] = recording(flow);
+      const host = passed!.routing_key.split('.')[1]!;
+      await world.service(host, 'compute');
+      const id = Number(asked!.body.args['instance_id']);
+      await world.instance({ id, availability_zone: (asked!.body.args['availability_zone'] ?? null) as string | null });
+      await world.writes();
+      await outcome(message('run_instance', asked!.body.args, caller(world.runtime, { isAdmin: true })));
+      expect(world.sent).to.have.length(1);
+      expect(world.sent[0]).to.deep.include({ routingKey: passed!.routing_key, args: passed!.body.args });
+      const [write] = await world.writes();
+      expect(write!.set).to.have.all.keys('host', 'scheduled_at', 'updated_at').and.to.include({ host });
+    });
+  }
+
+  it('puts an instance for which there is no host into error, with the reason', async () => {
+    scheduler = await world.scheduler();
+    await world.service('cloud1', 'compute', { disabled: true });
+    await world.service('cloud2', 'compute', { updated_at: longAgo() });
+    const [asked] = recording('run_no_valid_host');
+    const id = Number(asked!.body.args['instance_id']);
+    await world.instance({ id });
+    expect(await outcome(message('run_instance', asked!.body.args))).to.equal(`NoValidHost ${noHost}`);
+    expect(await world.instanceRow(id)).to.include({ vm_state: 'error', task_state: null, host: null });
+    expect(await world.reason(id)).to.equal(noHost);
+    expect(world.sent).to.deep.equal([]);
+  });
+
+  it('tries the next host when one cannot be told, and ends in error after the last', async () => {
+    scheduler = await world.scheduler(simple);
+    await world.service('cloud1', 'compute');
+    await world.service('cloud2', 'compute');
+    world.unreachable.add('compute.cloud1');
+    await world.instance();
+    await outcome(run(1));
+    expect(toWhom()).to.deep.equal(['run_instance compute.cloud2']);
+    expect(await world.instanceRow(1)).to.include({ host: 'cloud2', task_state: 'scheduling' });
+    world.unreachable.add('compute.cloud2');
+    await world.instance();
+    await outcome(run(2));
+    expect(await world.instanceRow(2)).to.include({ vm_state: 'error', task_state: null, host: null });
+    expect(await world.reason(2))
+      .to.include('cloud1')
+      .and.to.include('cloud2');
+  });
+
+  it('drops a message whose instance waits no longer, and repeats itself to the host which was chosen', async () => {
+    scheduler = await world.scheduler(simple);
+    await world.service('cloud1', 'compute');
+    await world.service('cloud2', 'compute');
+    await world.instance({ task_state: 'networking', host: 'cloud1' });
+    await world.instance({ task_state: 'deleting' });
+    await world.instance({ host: 'cloud2', vcpus: 3 });
+    for (const id of [1, 2, 99]) expect(await outcome(run(id))).to.equal(null);
+    expect(world.sent).to.deep.equal([]);
+    await outcome(run(3));
+    expect(toWhom()).to.deep.equal(['run_instance compute.cloud2']);
+  });
+
+  it('lets only administrators force a host', async () => {
+    scheduler = await world.scheduler(simple);
+    await world.service('cloud1', 'compute');
+    await world.service('cloud2', 'compute', { disabled: true });
+    await world.service('cloud3', 'compute', { updated_at: longAgo() });
+    const zones = ['nova:cloud2', 'nova:cloud2', 'nova:cloud3', 'nova:cloud4'];
+    for (const availability_zone of zones) await world.instance({ availability_zone });
+    const admin = caller(world.runtime, { isAdmin: true });
+    await outcome(run(1));
+    await outcome(run(2, admin));
+    expect(toWhom()).to.deep.equal(['run_instance compute.cloud1', 'run_instance compute.cloud2']);
+    expect(await outcome(run(3, admin))).to.equal('WillNotSchedule Host cloud3 is not alive');
+    expect(await outcome(run(4, admin))).to.equal(
+      'HostBinaryNotFound Could not find binary nova-compute on host cloud4.',
+    );
+    expect((await world.instanceRow(4)).vm_state).to.equal('error');
+  });
+
+  it('fills the least loaded host first and stops at max_cores', async () => {
+    scheduler = await world.scheduler({ ...simple, max_cores: 2 });
+    await world.service('cloud1', 'compute');
+    await world.service('cloud2', 'compute');
+    await world.instance({ host: 'cloud1', vm_state: 'error', task_state: null });
+    for (let id = 2; id <= 5; id += 1) {
+      await world.instance();
+      await outcome(run(id));
+    }
+    expect(toWhom().map((line) => line.slice(-6))).to.deep.equal(['cloud2', 'cloud1', 'cloud2']);
+    expect(await world.reason(5)).to.equal('All hosts have too many cores');
+  });
+
+  it('keeps the limit of a host when several schedulers fill it at once', async () => {
+    const ids = await Promise.all(Array.from({ length: 8 }, () => world.instance()));
+    const results = await Promise.all(
+      ids.map((id) => reserveInstanceHost(world.db, { id, vcpus: 1 }, waitingForRun, 'cloud1', 3)),
+    );
+    expect(results.filter((result) => result === 'reserved')).to.have.length(3);
+    expect(results.filter((result) => result === 'full')).to.have.length(5);
+  });
+
+  it('puts a volume without a host into error, and sends one of a snapshot where that is', async () => {
+    scheduler = await world.scheduler();
+    const user = caller(world.runtime);
+    await world.cloud.volumes.create(user, { size: 1 });
+    await world.deliver({ scheduler });
+    expect((await world.volumeRow(1)).status).to.equal('error');
+    for (const host of ['cloud1', 'cloud2', 'cloud3']) await world.service(host, 'volume');
+    await world.volume({ host: 'cloud2' });
+    await world.db.insert('snapshots', { volume_id: 2, project_id: 'acme', status: 'available', volume_size: 1 });
+    world.sent.length = 0;
+    await world.cloud.volumes.create(user, { snapshotId: 1 });
+    await world.deliver({ scheduler });
+    await world.cloud.volumes.deleteSnapshot(user, 1);
+    await world.deliver({ scheduler });
+    expect(toWhom().filter((line) => !line.endsWith('scheduler'))).to.deep.equal([
+      'create_volume volume.cloud2',
+      'delete_snapshot volume.cloud2',
+    ]);
+  });
+
+  it('sweeps up what nobody will end', async () => {
+    scheduler = await world.scheduler();
+    await world.service('cloud1', 'volume');
+    await world.service('cloud2', 'volume', { updated_at: longAgo() });
+    const old = { created_at: longAgo() };
+    await world.instance({ ...old, host: 'cloud9' });
+    await world.instance({ ...old, vm_state: 'stopped', task_state: 'starting', host: 'cloud1' });
+    await world.instance({ ...old, vm_state: 'active', task_state: null, host: 'cloud1' });
+    await world.instance();
+    await world.volume({ ...old, status: 'creating', host: null });
+    await world.volume({ ...old, status: 'creating', host: 'cloud1' });
+    await world.volume({ ...old, status: 'deleting', host: 'cloud2' });
+    await world.volume({ status: 'creating', host: null });
+    await scheduler.manager.periodicTasks[0]!.run(caller(world.runtime));
+    const instances = await world.db.all('SELECT vm_state, task_state, host FROM instances ORDER BY id');
+    expect(instances).to.deep.equal([
+      { vm_state: 'error', task_state: null, host: null },
+      { vm_state: 'error', task_state: null, host: 'cloud1' },
+      { vm_state: 'active', task_state: null, host: 'cloud1' },
+      { vm_state: 'building', task_state: 'scheduling', host: null },
+    ]);
+    expect(await world.reason(1)).to.equal('No host took the instance within 300 seconds');
+    const volumes = await world.db.all<{ status: string }>('SELECT status FROM volumes ORDER BY id');
+    expect(volumes.map(({ status }) => status)).to.deep.equal(['error', 'creating', 'error_deleting', 'creating']);
+  });
+
+  it('passes any other method of a topic on, and answers as recorded', async () => {
+    scheduler = await world.scheduler();
+    await world.service('cloud1', 'volume');
+    for (const flow of [
+      'err_scheduler_unknown_method_topic',
+      'err_scheduler_unknown_method_no_topic',
+      'scheduler_get_zone_list',
+    ]) {
+      const [asked, ...answers] = recording(flow);
+      const passed = answers.find((answer) => answer.exchange === 'nova');
+      const reply = answers.find((answer) => answer.exchange !== 'nova')!.body;
+      world.sent.length = 0;
+      const expected = reply.failure ? `${reply.failure[0]} ${reply.failure[1]}` : reply.result;
+      expect(await outcome(message(asked!.body.method, asked!.body.args)), flow).to.deep.equal(expected);
+      expect(world.sent.map((sent) => [sent.routingKey, sent.method, sent.args])).to.deep.equal(
+        passed === undefined ? [] : [[passed.routing_key, passed.body.method, passed.body.args]],
+      );
+    }
+  });
+
+  it('sums up what hosts announce, as recorded', async () => {
+    scheduler = await world.scheduler();
+    const [announced] = recording('periodic');
+    for (const host of ['cloud2', 'cloud1']) {
+      await outcome(message('update_service_capabilities', { ...announced!.body.args, host }));
+    }
+    for (const flow of ['scheduler_get_host_list', 'scheduler_get_zone_capabilities']) {
+      const [asked, answer] = recording(flow);
+      expect(await outcome(message(asked!.body.method, {})), flow).to.deep.equal(answer!.body.result);
+    }
+  });
+
+  it('shows the resources of a host, and fails as recorded for one which has not reported them', async () => {
+    scheduler = await world.scheduler();
+    await world.service('cloud1', 'compute');
+    const [asked, answer] = recording('scheduler_show_host_resources');
+    const failure = answer!.body.failure!;
+    expect(await outcome(message('show_host_resources', asked!.body.args))).to.equal(`${failure[0]} ${failure[1]}`);
+    expect(await outcome(message('show_host_resources', { host: 'nowhere' }))).to.equal(
+      'ComputeHostNotFound Compute host nowhere could not be found.',
+    );
+    const figures = { vcpus: 8, memory_mb: 16384, local_gb: 100, vcpus_used: 1, memory_mb_used: 512, local_gb_used: 0 };
+    const rest = { service_id: 1, hypervisor_type: 'fake', hypervisor_version: 1, cpu_info: '' };
+    await world.db.insert('compute_nodes', { ...figures, ...rest });
+    await world.instance({ host: 'cloud1', vcpus: 2 });
+    expect(await outcome(message('show_host_resources', { host: 'cloud1' }))).to.deep.equal({
+      resource: figures,
+      usage: { acme: { vcpus: 2, memory_mb: 512, local_gb: 0 } },
+    });
+  });
+
+  it('refuses to start with a driver which is not there, naming those which are', async () => {
+    const error = await world.scheduler({ scheduler_driver: 'nova.scheduler.zone.ZoneScheduler' }).then(
+      () => undefined,
+      (thrown: Error) => thrown,
+    );
+    expect(error!.message).to.include('--scheduler_driver=').and.to.include('nova.scheduler.simple.SimpleScheduler');
+  });
+
+  it('takes a plug-in by its path', async () => {
+    const path = join(world.statePath, 'first.mjs');
+    const driver =
+      "{ placeInstance: async () => 'chosen', placeVolume: async () => 'chosen', place: async () => 'chosen' }";
+    writeFileSync(path, `export default () => (${driver});\n`);
+    scheduler = await world.scheduler({ scheduler_driver: path });
+    await world.instance();
+    await outcome(run(1));
+    expect(toWhom()).to.deep.equal(['run_instance compute.chosen']);
+  });
+});
