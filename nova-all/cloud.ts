@@ -1,0 +1,94 @@
+import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.js';
+import type { Db } from '../common/db/db.js';
+import type { Flags } from '../common/flags/flags.js';
+import { createImageService } from '../common/images/client.js';
+import type { Log } from '../common/log.js';
+import { createRpc } from '../common/rpc/client.js';
+import { InProcessBus } from '../common/rpc/inProcess.js';
+import type { Transport } from '../common/rpc/transport.js';
+import { RealRuntime } from '../common/runtime/real.js';
+import type { Runtime } from '../common/runtime/runtime.js';
+import { startApi } from '../nova-api/start.js';
+import { startCompute } from '../nova-compute/start.js';
+import { startNetwork } from '../nova-network/start.js';
+import { startScheduler } from '../nova-scheduler/start.js';
+import { startVolume } from '../nova-volume/start.js';
+
+/** What the daemons of one process share. */
+export interface SharedParts {
+  readonly flags: Flags;
+  readonly log: Log;
+  readonly db: Db;
+}
+
+/** One daemon to start. */
+interface Part {
+  binary: string;
+  start: StartDaemon;
+  /** In place of the shared flags. */
+  flags?: Flags;
+}
+
+/** Every daemon in one process, each with a runtime of its own under its own name. */
+export class WholeCloud {
+  readonly #shared: SharedParts;
+  readonly #bus = new InProcessBus();
+  readonly #running: { daemon: RunningDaemon; transport: Transport }[] = [];
+
+  constructor(shared: SharedParts) {
+    this.#shared = shared;
+  }
+
+  /**
+   * Starts the daemons; resolves when all serve. The image registry comes first: workers which take up what a predecessor
+   * left half-done ask it. The API comes last: who can reach it finds hosts. What was started is stopped by
+   * {@link stop} also when this throws.
+   */
+  async start(): Promise<void> {
+    const { flags } = this.#shared;
+    const withApis = (apis: readonly string[]): Flags => ({ ...flags, enabled_apis: apis });
+    const others = flags.enabled_apis.filter((api) => api !== 'images');
+    const parts: Part[] = [
+      { binary: 'nova-api', start: startApi, flags: withApis(flags.enabled_apis.filter((api) => api === 'images')) },
+      { binary: 'nova-network', start: startNetwork },
+      { binary: 'nova-volume', start: startVolume },
+      { binary: 'nova-scheduler', start: startScheduler },
+      { binary: 'nova-compute', start: startCompute },
+      { binary: 'nova-api', start: startApi, flags: withApis(others) },
+    ];
+    for (const part of parts) {
+      if (part.flags?.enabled_apis.length === 0) continue;
+      await this.#startPart(part);
+    }
+  }
+
+  /** Stops the daemons in the opposite order, each with the time which drain_timeout gives it. */
+  async stop(): Promise<void> {
+    for (const { daemon, transport } of this.#running.reverse()) {
+      await daemon.stop();
+      await transport.close();
+    }
+  }
+
+  async #startPart(part: Part): Promise<void> {
+    const flags = part.flags ?? this.#shared.flags;
+    const runtime = new RealRuntime({ binary: part.binary, flags, log: this.#shared.log });
+    const transport = await this.#transport(runtime);
+    await transport.connect();
+    const parts: DaemonParts = {
+      runtime,
+      db: this.#shared.db,
+      transport,
+      rpc: createRpc(runtime, transport),
+      images: createImageService(runtime),
+    };
+    this.#running.push({ daemon: await part.start(parts), transport });
+  }
+
+  /** The bus of this process, or with --nofake_rabbit a broker, where daemons of other hosts may join. */
+  async #transport(runtime: Runtime): Promise<Transport> {
+    if (runtime.flags.fake_rabbit) return this.#bus.transport(runtime);
+    const { amqpTransport } = await import('../common/rpc/amqp.js');
+    return amqpTransport(runtime);
+  }
+}
