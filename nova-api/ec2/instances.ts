@@ -1,0 +1,263 @@
+import type { BlockDevice } from '../../common/cloud/blockDevices.js';
+import type { Cloud } from '../../common/cloud/cloud.js';
+import type { LaunchWish } from '../../common/cloud/launch.js';
+import type { StateChange } from '../../common/cloud/instances.js';
+import type { GroupRef } from '../../common/cloud/securityGroups.js';
+import type { Context } from '../../common/context.js';
+import type { InstanceView } from '../../common/db/instanceViews.js';
+import { InstanceNotFound } from '../../common/errors.js';
+import { isoTimeOf } from '../../common/time.js';
+import { accountActions } from './account.js';
+import { action, done, sysadmin, type Ec2Action, type Ec2Actions, type Ec2Result } from './action.js';
+import { filtersParam, matchesFilters, unknownFilters, type Ec2Filter } from './filters.js';
+import { ec2IdOf } from './ids.js';
+import { attributeOf } from './instanceAttributes.js';
+import {
+  instanceFilterGetters,
+  reservationItem,
+  reservationItems,
+  stateChangeItem,
+  stateOf,
+  zoneOf,
+} from './instanceItems.js';
+import {
+  bool,
+  ec2Id,
+  group,
+  integer,
+  list,
+  parseEc2Id,
+  required,
+  someOf,
+  text,
+  type Param,
+  type ParamsOf,
+} from './params.js';
+import { refOf } from './securityGroups.js';
+import { tagActions } from './tags.js';
+
+/** How many instances: a whole number; what follows a decimal point is cut, as in 2011.3. */
+const count: Param<number | undefined> = {
+  shape: { kind: 'integer' },
+  read(node, path) {
+    const cut = node?.value === undefined ? undefined : { value: node.value.replace(/^(\s*\+?\d+)\.\d*\s*$/, '$1') };
+    return integer(0).read(cut, path);
+  },
+};
+
+/** `NoDevice`: there with whatever value, but `false`; new clients send it empty. */
+const noDevice: Param<boolean> = {
+  shape: { kind: 'text' },
+  read: (node) => node !== undefined && node.value?.toLowerCase() !== 'false',
+};
+
+const blockDevice = group({
+  DeviceName: required(text),
+  VirtualName: text,
+  NoDevice: noDevice,
+  Ebs: group({
+    SnapshotId: text,
+    VolumeSize: integer(1),
+    DeleteOnTermination: bool,
+    NoDevice: noDevice,
+  }),
+});
+
+const launchParams = {
+  ImageId: required(text),
+  MinCount: count,
+  MaxCount: count,
+  InstanceType: text,
+  KeyName: text,
+  UserData: text,
+  SecurityGroup: list(text),
+  SecurityGroupId: list(text),
+  NetworkInterface: list(group({ SecurityGroupId: list(text) })),
+  KernelId: text,
+  RamdiskId: text,
+  Placement: group({ AvailabilityZone: text }),
+  BlockDeviceMapping: list(blockDevice, 64),
+  DisplayName: text,
+  DisplayDescription: text,
+  ClientToken: text,
+  TagSpecification: list(group({ ResourceType: text, Tag: list(group({ Key: required(text), Value: text })) })),
+};
+
+const instanceIds = { InstanceId: someOf(ec2Id('i')) };
+
+const describeInstances = action({
+  roles: 'all',
+  params: { InstanceId: list(ec2Id('i')), Filter: filtersParam },
+  async run(cloud, context, params) {
+    return { reservationSet: reservationItems(context, await selectInstances(cloud, context, params)) };
+  },
+});
+
+/** Actions about instances (EC2 API 2011-01-01; nova 2011.3, nova/api/ec2/cloud.py). */
+export const instanceActions: Ec2Actions = {
+  RunInstances: action({
+    roles: sysadmin,
+    params: launchParams,
+    async run(cloud, context, params) {
+      const { reservationId, instances } = await cloud.instances.run(context, launchWish(params));
+      return reservationItem(context, reservationId, instances);
+    },
+  }),
+
+  DescribeInstances: describeInstances,
+  DescribeInstancesV6: describeInstances,
+
+  TerminateInstances: stateChange((cloud, context, id) => cloud.instances.terminate(context, id)),
+  StopInstances: stateChange((cloud, context, id) => cloud.instances.stop(context, id)),
+  StartInstances: stateChange((cloud, context, id) => cloud.instances.start(context, id)),
+
+  RebootInstances: action({
+    roles: sysadmin,
+    params: instanceIds,
+    async run(cloud, context, { InstanceId: ids }) {
+      for (const id of new Set(ids)) await cloud.instances.reboot(context, id);
+      return done;
+    },
+  }),
+
+  GetConsoleOutput: action({
+    roles: sysadmin,
+    params: instanceIds,
+    async run(cloud, context, { InstanceId: [id] }) {
+      const output = await cloud.instances.consoleOutput(context, id!);
+      return {
+        instanceId: ec2IdOf('i', id!),
+        timestamp: isoTimeOf(cloud.parts.runtime.clock.now()),
+        output: Buffer.from(output, 'utf8').toString('base64'),
+      };
+    },
+  }),
+
+  DescribeInstanceStatus: action({
+    roles: 'all',
+    params: { InstanceId: list(ec2Id('i')), IncludeAllInstances: bool, Filter: filtersParam },
+    async run(cloud, context, params) {
+      const views = await selectInstances(cloud, context, params);
+      const running = (view: InstanceView): boolean => stateOf(view.row).name === 'running';
+      const shown = params.IncludeAllInstances === true ? views : views.filter(running);
+      return { instanceStatusSet: shown.map(statusItem) };
+    },
+  }),
+
+  DescribeInstanceAttribute: action({
+    roles: 'all',
+    params: { InstanceId: required(ec2Id('i')), Attribute: required(text) },
+    async run(cloud, context, { InstanceId: id, Attribute: attribute }) {
+      return { instanceId: ec2IdOf('i', id), ...attributeOf(await cloud.instances.get(context, id), attribute) };
+    },
+  }),
+
+  ...accountActions,
+  ...tagActions,
+};
+
+/** An action which changes the state of instances, one after the other: those before one which fails have changed. */
+function stateChange(change: (cloud: Cloud, context: Context, id: number) => Promise<StateChange>): Ec2Action {
+  return action({
+    roles: sysadmin,
+    params: instanceIds,
+    async run(cloud, context, { InstanceId: ids }) {
+      const changes: StateChange[] = [];
+      for (const id of new Set(ids)) changes.push(await change(cloud, context, id));
+      return { instancesSet: changes.map(stateChangeItem), ...done };
+    },
+  });
+}
+
+/**
+ * The instances which a description is about. Unknown ids are left out, as in 2011.3; AWS's dialect (flag
+ * ec2_error_codes) refuses them.
+ */
+async function selectInstances(
+  cloud: Cloud,
+  context: Context,
+  params: { InstanceId: readonly number[]; Filter: readonly Ec2Filter[] },
+): Promise<InstanceView[]> {
+  const named = params.InstanceId.length > 0;
+  const ids = named ? params.InstanceId : idsOfFilters(params.Filter);
+  const views = await cloud.instances.describe(context, ids === null ? {} : { ids });
+  const { flags, log } = cloud.parts.runtime;
+  if (named && flags.ec2_error_codes === 'aws') {
+    const missing = params.InstanceId.find((id) => !views.some((view) => view.row.id === id));
+    if (missing !== undefined) throw new InstanceNotFound(missing);
+  }
+  const [first] = views;
+  const ignored = first === undefined ? [] : unknownFilters(params.Filter, instanceFilterGetters(first));
+  if (ignored.length > 0) log.logger('nova.api.ec2').info(`filters without effect: ${JSON.stringify(ignored)}`);
+  return views.filter((view) => matchesFilters(params.Filter, instanceFilterGetters(view), view.metadata));
+}
+
+/** The ids in filters `instance-id`, when all are whole: the database then reads only these. */
+function idsOfFilters(filters: readonly Ec2Filter[]): number[] | null {
+  const filter = filters.find(({ name }) => name === 'instance-id');
+  if (filter === undefined || !filter.values.every((value) => /^i-[0-7][0-9a-f]{7}$/.test(value))) return null;
+  return filter.values.map((value) => parseEc2Id(value, ['i']));
+}
+
+function launchWish(params: ParamsOf<typeof launchParams>): LaunchWish {
+  const groupIds = [...params.SecurityGroupId, ...params.NetworkInterface.flatMap((each) => each.SecurityGroupId)];
+  const groups = [...params.SecurityGroup.map((name): GroupRef => ({ name })), ...groupIds.map(refOf)];
+  const tags = params.TagSpecification.filter((each) => each.ResourceType === 'instance').flatMap((each) => each.Tag);
+  const wish = {
+    image: params.ImageId,
+    kernel: params.KernelId,
+    ramdisk: params.RamdiskId,
+    minCount: params.MinCount,
+    maxCount: params.MaxCount,
+    instanceType: params.InstanceType,
+    keyName: params.KeyName,
+    userData: params.UserData,
+    securityGroups: groups,
+    availabilityZone: params.Placement?.AvailabilityZone,
+    blockDevices: params.BlockDeviceMapping.map(blockDeviceOf),
+    displayName: params.DisplayName,
+    displayDescription: params.DisplayDescription,
+    clientToken: params.ClientToken,
+    metadata: tags.length === 0 ? undefined : Object.fromEntries(tags.map((tag) => [tag.Key, tag.Value ?? ''])),
+  };
+  return withoutUndefined(wish);
+}
+
+/** The level `Ebs` is flattened; its SnapshotId may name a volume, which is then attached itself. */
+function blockDeviceOf(device: NonNullable<ParamsOf<{ it: typeof blockDevice }>['it']>): BlockDevice {
+  const { SnapshotId: source, VolumeSize: volumeSize, DeleteOnTermination: deleteOnTermination } = device.Ebs ?? {};
+  const isVolume = source?.toLowerCase().startsWith('vol-') === true;
+  const sourceId = source === undefined ? undefined : parseEc2Id(source, ['snap', 'vol']);
+  return withoutUndefined({
+    deviceName: device.DeviceName,
+    virtualName: device.VirtualName,
+    noDevice: device.NoDevice || device.Ebs?.NoDevice === true,
+    snapshotId: isVolume ? undefined : sourceId,
+    volumeId: isVolume ? sourceId : undefined,
+    volumeSize,
+    deleteOnTermination,
+  });
+}
+
+type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
+  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
+};
+/** The object without the properties which say nothing. */
+function withoutUndefined<T extends object>(object: T): Defined<T> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Defined<T>;
+}
+
+function statusItem(view: InstanceView): Ec2Result {
+  const state = stateOf(view.row);
+  const status =
+    state.name === 'running'
+      ? { status: 'ok', details: [{ name: 'reachability', status: 'passed' }] }
+      : { status: 'not-applicable' };
+  return {
+    instanceId: ec2IdOf('i', view.row.id),
+    availabilityZone: zoneOf(view),
+    instanceState: { ...state },
+    systemStatus: status,
+    instanceStatus: status,
+  };
+}

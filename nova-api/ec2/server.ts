@@ -1,0 +1,230 @@
+import { Callers, splitAccessKey } from '../../common/auth/authenticate.js';
+import type { Cloud } from '../../common/cloud/cloud.js';
+import { Context, wireTime } from '../../common/context.js';
+import type { Queryable } from '../../common/db/db.js';
+import { AccessKeyNotFound, ProjectMembershipNotFound, ProjectNotFound, errorText } from '../../common/errors.js';
+import { withLogContext, type Logger } from '../../common/log.js';
+import type { Runtime } from '../../common/runtime/runtime.js';
+import type { DoorRequest, DoorResponse, HttpDoor } from '../door.js';
+import { accessLine, auditedParams, clientAddress, isChanging, printable } from './accessLog.js';
+import type { Ec2Action } from './action.js';
+import { authorize } from './authorizer.js';
+import { errorAnswer, errorDialect, type ErrorDialect } from './errors.js';
+import { ActionTable } from './index.js';
+import { readParams } from './params.js';
+import type { AuthMode, PasteChoice } from './paste.js';
+import { Refusal, authFailure, missingParameter, wrongSignature } from './refusal.js';
+import { readRequest, splitTarget, type Ec2Request } from './request.js';
+import { readClaim, type Claim } from './signatures.js';
+import { errorDocument, successDocument } from './xml.js';
+
+/** The dates which 2011.3 knows of the metadata service, and lists to whoever asks for a path that it doesn't know. */
+const metadataVersions = [
+  '1.0',
+  '2007-01-19',
+  '2007-03-01',
+  '2007-08-29',
+  '2007-10-10',
+  '2007-12-15',
+  '2008-02-01',
+  '2008-09-01',
+  '2009-04-04',
+];
+
+export interface Ec2DoorParts {
+  readonly runtime: Runtime;
+  readonly db: Queryable;
+  readonly cloud: Cloud;
+  /** Actions of /services/Cloud. */
+  readonly actions: ReadonlyMap<string, Ec2Action>;
+  readonly auth: PasteChoice;
+}
+
+/** An endpoint: where its requests go, and how their callers are known. */
+interface Endpoint {
+  /** As the access log names it. */
+  readonly controller: 'CloudController' | 'AdminController';
+  readonly auth: AuthMode;
+  readonly actions: ActionTable;
+}
+
+/** The EC2 API (nova 2011.3, nova/api/ec2/__init__.py): from a request to the XML of its answer, without a socket. */
+export class Ec2Door implements HttpDoor {
+  readonly #runtime: Runtime;
+  readonly #cloud: Cloud;
+  readonly #callers: Callers;
+  readonly #dialect: ErrorDialect;
+  readonly #endpoints: Readonly<Record<'Cloud' | 'Admin', Endpoint>>;
+  readonly #logger: Logger;
+  readonly #accessLog: Logger;
+
+  /** Throws StartupError for a flag's senseless value. */
+  constructor(parts: Ec2DoorParts) {
+    const { runtime, auth } = parts;
+    this.#runtime = runtime;
+    this.#cloud = parts.cloud;
+    this.#callers = new Callers(parts.db, runtime.flags);
+    this.#dialect = errorDialect(runtime.flags.ec2_error_codes);
+    this.#endpoints = {
+      Cloud: { controller: 'CloudController', auth: auth.cloud, actions: new ActionTable(parts.actions) },
+      Admin: { controller: 'AdminController', auth: auth.admin, actions: new ActionTable(new Map()) },
+    };
+    this.#logger = runtime.log.logger('nova.api.ec2');
+    this.#accessLog = runtime.log.logger('nova.api');
+  }
+
+  async handle(request: DoorRequest): Promise<DoorResponse> {
+    const path = plainPath(request.url);
+    const endpoint = /^\/services\/(Cloud|Admin)(\/|$)/.exec(path)?.[1] as 'Cloud' | 'Admin' | undefined;
+    if (endpoint !== undefined) return this.#serve(this.#endpoints[endpoint], request);
+    if (['latest', ...metadataVersions].includes(path.split('/')[1]!)) {
+      return { status: 404, headers: { 'content-type': 'text/plain; charset=UTF-8' }, body: '404 Not Found\n' };
+    }
+    const list = metadataVersions.map((version) => `${version}\n`).join('');
+    return { status: 200, headers: { 'content-type': 'text/html; charset=UTF-8' }, body: list };
+  }
+
+  async #serve(endpoint: Endpoint, request: DoorRequest): Promise<DoorResponse> {
+    const startedAt = this.#runtime.clock.now();
+    const trace: Trace = { context: this.#anonymous(request), action: undefined };
+    let response: DoorResponse;
+    try {
+      const read = await readRequest(request, this.#runtime.flags.ec2_max_body);
+      const body = await this.#execute(endpoint, read, trace);
+      response = { status: 200, headers: { 'content-type': 'text/xml' }, body };
+    } catch (error) {
+      response = withLogContext(trace.context, () => this.#failed(error, trace.context.requestId));
+    }
+    const seconds = (this.#runtime.clock.now() - startedAt) / 1000;
+    const { context, action } = trace;
+    withLogContext(context, () =>
+      this.#accessLog.info(
+        accessLine({ request, response, seconds, context, controller: endpoint.controller, action }),
+      ),
+    );
+    return response;
+  }
+
+  /** Authenticates, finds the action, authorizes and runs it. Answers the document; throws whatever went wrong. */
+  async #execute(endpoint: Endpoint, request: Ec2Request, trace: Trace): Promise<string> {
+    trace.action = request.params.get('Action');
+    const claim = readClaim(request, { strict: endpoint.auth === 'keys' });
+    trace.context = await this.#authenticate(endpoint.auth, claim, trace.context);
+    const { context } = trace;
+    return withLogContext(context, async () => {
+      this.#logger.audit(`Authenticated Request For ${printable(`${context.userId}:${context.projectId}`)}`);
+      const name = required(request, 'Action');
+      const version = required(request, 'Version');
+      const action = this.#find(endpoint, name, context);
+      try {
+        authorize(action, context);
+      } catch (error) {
+        this.#logger.audit(`Unauthorized request for controller=${endpoint.controller} and action=${printable(name)}`);
+        throw error;
+      }
+      const params = readParams(action.params, request.params);
+      if (isChanging(name)) this.#logger.audit(`${printable(name)}${auditedParams(request.params)}`);
+      const result = await action.run(this.#cloud, context, params);
+      return successDocument(name, version, context.requestId, result);
+    });
+  }
+
+  #find(endpoint: Endpoint, name: string, context: Context): Ec2Action {
+    const action = endpoint.actions.find(name);
+    if (action !== undefined) return action;
+    // The Admin endpoint is for administrators as a whole.
+    if (endpoint.controller === 'AdminController') authorize({ roles: [] }, context);
+    throw new Refusal(400, 'InvalidAction', `The action ${name.slice(0, 100)} is not valid for this web service.`);
+  }
+
+  async #authenticate(mode: AuthMode, claim: Claim, anonymous: Context): Promise<Context> {
+    if (mode === 'noauth') {
+      const { access, project } = splitAccessKey(claim.accessKey);
+      return new Context({ ...anonymous, userId: access, projectId: project ?? access, isAdmin: true });
+    }
+    try {
+      this.#checkTime(claim);
+      const caller = await this.#callers.find(claim.accessKey);
+      // Whoever has no secret can't sign; an empty one would let everybody sign for him.
+      if (caller.secretKey === '') throw wrongSignature();
+      claim.verify(caller.secretKey);
+      const { userId, projectId, isAdmin, roles } = caller;
+      return new Context({ ...anonymous, userId, projectId, isAdmin, roles });
+    } catch (error) {
+      const isUnknown =
+        error instanceof AccessKeyNotFound ||
+        error instanceof ProjectNotFound ||
+        error instanceof ProjectMembershipNotFound;
+      if (isUnknown || error instanceof Refusal) {
+        withLogContext(anonymous, () =>
+          this.#logger.audit(
+            `Failed authorization for access key ${printable(claim.accessKey)} from ${anonymous.remoteAddress ?? '-'}: ` +
+              printable(errorText(error)),
+          ),
+        );
+      }
+      throw isUnknown ? authFailure() : error;
+    }
+  }
+
+  /** The client's own end always counts; its time counts where the flag ec2_timestamp_window says so. Throws Refusal. */
+  #checkTime(claim: Claim): void {
+    const now = this.#runtime.clock.now();
+    const windowMs = this.#runtime.flags.ec2_timestamp_window * 1000;
+    const expired = (): Refusal =>
+      new Refusal(400, 'RequestExpired', 'Request has expired, or the clock of client or server is wrong.');
+    if (claim.expiresAt !== undefined && claim.expiresAt < now) throw expired();
+    if (windowMs <= 0) return;
+    const { signedAt, expiresAt } = claim;
+    if (signedAt === undefined && expiresAt === undefined) throw expired();
+    if (signedAt !== undefined && signedAt > now + windowMs) throw expired();
+    if (signedAt !== undefined && signedAt < now - windowMs && expiresAt === undefined) throw expired();
+  }
+
+  #anonymous(request: DoorRequest): Context {
+    return new Context({
+      userId: null,
+      projectId: null,
+      isAdmin: false,
+      readDeleted: false,
+      roles: [],
+      remoteAddress: clientAddress(request, this.#runtime.flags.use_forwarded_for),
+      timestamp: wireTime(this.#runtime.clock.now()),
+      requestId: this.#runtime.random.uuid(),
+      authToken: null,
+      strategy: 'noauth',
+    });
+  }
+
+  #failed(error: unknown, requestId: string): DoorResponse {
+    const { status, code, message, unexpected } = errorAnswer(error, this.#dialect);
+    if (unexpected) this.#logger.error(`Unexpected error raised: ${printable(errorText(error))}`, error);
+    else if (status >= 500) this.#logger.error(`${code} raised: ${printable(errorText(error))}`);
+    else this.#logger.info(`${code} raised: ${printable(message)}`);
+    const headers: Record<string, string> = { 'content-type': 'text/xml' };
+    if (status === 503) headers['retry-after'] = '5';
+    return { status, headers, body: errorDocument(code, message, requestId) };
+  }
+}
+
+/** What is known of a request by the time its access line is written. */
+interface Trace {
+  context: Context;
+  action: string | undefined;
+}
+
+function required(request: Ec2Request, name: string): string {
+  const value = request.params.get(name);
+  if (value === undefined) throw missingParameter(name);
+  return value;
+}
+
+/** The path as 2011.3's url map sees it: decoded, runs of `/` as one. */
+function plainPath(target: string): string {
+  const { path } = splitTarget(target);
+  try {
+    return decodeURIComponent(path).replace(/\/{2,}/g, '/');
+  } catch {
+    return path;
+  }
+}

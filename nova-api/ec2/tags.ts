@@ -1,0 +1,73 @@
+import type { Tag, Tagged } from '../../common/cloud/tags.js';
+import { ApiError } from '../../common/errors.js';
+import { action, done, sysadmin, type Ec2Actions } from './action.js';
+import { filtersParam, matchesFilters } from './filters.js';
+import { ec2IdOf } from './ids.js';
+import { anyText, group, list, parseEc2Id, required, someOf, text } from './params.js';
+
+const prefixes = { instance: 'i', volume: 'vol' } as const;
+
+/** Actions about tags, which clients newer than 2011.3 use. */
+export const tagActions: Ec2Actions = {
+  DescribeTags: action({
+    roles: 'all',
+    params: { Filter: filtersParam },
+    async run(cloud, context, { Filter: filters }) {
+      const tags = (await cloud.tags.list(context)).filter((tag) =>
+        matchesFilters(filters, {
+          key: () => tag.key,
+          value: () => tag.value,
+          'resource-id': () => resourceIdOf(tag),
+          'resource-type': () => tag.kind,
+        }),
+      );
+      return {
+        tagSet: tags.map((tag) => ({
+          resourceId: resourceIdOf(tag),
+          resourceType: tag.kind,
+          key: tag.key,
+          value: tag.value,
+        })),
+      };
+    },
+  }),
+
+  CreateTags: action({
+    roles: sysadmin,
+    params: { ResourceId: someOf(text), Tag: list(group({ Key: required(text), Value: anyText })) },
+    async run(cloud, context, { ResourceId: ids, Tag: tags }) {
+      if (tags.length === 0) throw new ApiError('The request must contain the parameter Tag.1.Key', 'MissingParameter');
+      const pairs = Object.fromEntries(tags.map((tag) => [tag.Key, tag.Value ?? '']));
+      await cloud.tags.set(context, ids.map(taggedOf), pairs);
+      return done;
+    },
+  }),
+
+  DeleteTags: action({
+    roles: sysadmin,
+    params: { ResourceId: someOf(text), Tag: list(group({ Key: required(text), Value: anyText })) },
+    async run(cloud, context, { ResourceId: ids, Tag: tags }) {
+      const pairs = tags.map((tag) =>
+        tag.Value === undefined ? { key: tag.Key } : { key: tag.Key, value: tag.Value },
+      );
+      await cloud.tags.remove(context, ids.map(taggedOf), pairs);
+      return done;
+    },
+  }),
+};
+
+function resourceIdOf(tag: Tag): string {
+  return ec2IdOf(prefixes[tag.kind], tag.id);
+}
+
+/** Only instances and volumes have a place for tags. */
+function taggedOf(resourceId: string): Tagged {
+  const kind = resourceId.toLowerCase().startsWith('i-') ? 'instance' : 'volume';
+  if (kind === 'volume' && !resourceId.toLowerCase().startsWith('vol-')) {
+    throw new ApiError(
+      `${resourceId.slice(0, 100)} can't be tagged: only instances and volumes can`,
+      'InvalidParameterValue',
+    );
+  }
+  return { kind, id: parseEc2Id(resourceId, [prefixes[kind]]) };
+}

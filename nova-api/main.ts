@@ -1,0 +1,3 @@
+import { runDaemon } from '../common/main.js';
+
+await runDaemon('nova-api', async () => (await import('./start.js')).startApi);

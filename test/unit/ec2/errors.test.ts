@@ -1,0 +1,187 @@
+import { expect } from 'chai';
+import * as errors from '../../../common/errors.js';
+import { errorAnswer, errorDialect } from '../../../nova-api/ec2/errors.js';
+import { authFailure, missingParameter, wrongSignature } from '../../../nova-api/ec2/refusal.js';
+
+const unknownText = 'An unknown error has occurred. Please try your request again.';
+/** error, status, code of 2011.3, code of AWS, message */
+const table: [unknown, number, string, string, string][] = [
+  [
+    new errors.InstanceNotFound(10),
+    400,
+    'InstanceNotFound',
+    'InvalidInstanceID.NotFound',
+    'Instance i-0000000a could not be found.',
+  ],
+  [
+    new errors.InstanceNotFound('0f-uuid'),
+    400,
+    'InstanceNotFound',
+    'InvalidInstanceID.NotFound',
+    'Instance 0f-uuid could not be found.',
+  ],
+  [
+    new errors.VolumeNotFound(10),
+    400,
+    'VolumeNotFound',
+    'InvalidVolume.NotFound',
+    'Volume vol-0000000a could not be found.',
+  ],
+  [
+    new errors.SnapshotNotFound(255),
+    400,
+    'SnapshotNotFound',
+    'InvalidSnapshot.NotFound',
+    'Snapshot snap-000000ff could not be found.',
+  ],
+  [
+    new errors.ImageNotFound('ami-0000002a'),
+    400,
+    'ImageNotFound',
+    'InvalidAMIID.NotFound',
+    'Image ami-0000002a could not be found.',
+  ],
+  [new errors.KeyPairExists('k'), 400, 'KeyPairExists', 'InvalidKeyPair.Duplicate', 'Key pair k already exists.'],
+  [
+    new errors.KeypairNotFound('k', 'u'),
+    400,
+    'KeypairNotFound',
+    'InvalidKeyPair.NotFound',
+    'Keypair k not found for user u',
+  ],
+  [
+    new errors.SecurityGroupNotFoundForProject('g', 'p'),
+    400,
+    'SecurityGroupNotFoundForProject',
+    'InvalidGroup.NotFound',
+    'Security group g not found for project p.',
+  ],
+  [
+    new errors.NoMoreFloatingIps(),
+    400,
+    'NoMoreFloatingIps',
+    'InsufficientAddressCapacity',
+    'Zero floating ips available.',
+  ],
+  [new errors.InvalidPortRange(5, 1), 400, 'InvalidPortRange', 'InvalidParameterValue', 'Invalid port range 5:1.'],
+  [
+    new errors.InvalidEc2Id('i-x', 'i'),
+    400,
+    'InvalidEc2Id',
+    'InvalidInstanceID.Malformed',
+    'Ec2 id i-x is unacceptable.',
+  ],
+  [new errors.InvalidEc2Id('x', 'vol'), 400, 'InvalidEc2Id', 'InvalidVolumeID.Malformed', 'Ec2 id x is unacceptable.'],
+  [new errors.AdminRequired(), 400, 'AdminRequired', 'UnauthorizedOperation', 'User does not have admin privileges'],
+  [new errors.ApiError('Image must be available'), 400, 'ApiError', 'InvalidRequest', 'Image must be available'],
+  [new errors.ApiError('group g already exists'), 400, 'ApiError', 'InvalidGroup.Duplicate', 'group g already exists'],
+  [
+    new errors.ApiError('No rule for the specified parameters.'),
+    400,
+    'ApiError',
+    'InvalidPermission.NotFound',
+    'No rule for the specified parameters.',
+  ],
+  [
+    new errors.ApiError('Image x could not be found.', 'ImageNotFound'),
+    400,
+    'ImageNotFound',
+    'InvalidAMIID.NotFound',
+    'Image x could not be found.',
+  ],
+  [
+    new errors.QuotaError('Volume quota exceeded. You cannot create a volume of size 9G'),
+    400,
+    'QuotaError',
+    'VolumeLimitExceeded',
+    'Volume quota exceeded. You cannot create a volume of size 9G',
+  ],
+  [
+    new errors.RemoteError('NoMoreFloatingIps', 'Zero floating ips available.'),
+    400,
+    'NoMoreFloatingIps',
+    'InsufficientAddressCapacity',
+    'Zero floating ips available.',
+  ],
+  [
+    new errors.RemoteError('InstanceNotFound', 'Instance 7 could not be found.'),
+    400,
+    'InstanceNotFound',
+    'InvalidInstanceID.NotFound',
+    'Instance i-00000007 could not be found.',
+  ],
+  [
+    new errors.RemoteError('QuotaError', 'Address quota exceeded. You cannot allocate any more addresses'),
+    400,
+    'AddressLimitExceeded',
+    'AddressLimitExceeded',
+    'Address quota exceeded. You cannot allocate any more addresses',
+  ],
+  [new errors.RemoteError('KeyError', 'secret things'), 400, 'UnknownError', 'InternalError', unknownText],
+  [new TypeError('x is undefined'), 400, 'UnknownError', 'InternalError', unknownText],
+  [new errors.DBError('value too long'), 400, 'UnknownError', 'InternalError', unknownText],
+  [
+    new errors.DBError('connection refused', 'lost'),
+    503,
+    'Unavailable',
+    'Unavailable',
+    'The database cannot be reached. Please try again.',
+  ],
+  [
+    new errors.MessageNotDelivered('away'),
+    503,
+    'Unavailable',
+    'Unavailable',
+    'The message bus cannot be reached. Please try again.',
+  ],
+  [
+    new errors.RpcTimeout('m', 'network', 60),
+    400,
+    'UnknownError',
+    'InternalError',
+    'No answer came in time; the request may still be carried out.',
+  ],
+  [
+    missingParameter('Version'),
+    400,
+    'MissingParameter',
+    'MissingParameter',
+    'The request must contain the parameter Version',
+  ],
+];
+
+describe('EC2 error table', () => {
+  for (const [error, status, nova, aws, message] of table) {
+    it(`answers ${(error as Error).name} ${(error as Error).message.slice(0, 30)} as ${nova} or ${aws}`, () => {
+      expect(errorAnswer(error, 'nova')).to.include({ status, code: nova, message });
+      expect(errorAnswer(error, 'aws')).to.include({ status, code: aws, message });
+    });
+  }
+
+  it('puts the code before the text of a quota error in the dialect of 2011.3, once', () => {
+    const text = 'Instance quota exceeded. You cannot run any more instances of this type.';
+    const error = new errors.QuotaError(text, 'InstanceLimitExceeded');
+    expect(errorAnswer(error, 'nova')).to.include({
+      code: 'InstanceLimitExceeded',
+      message: `InstanceLimitExceeded: ${text}`,
+    });
+    expect(errorAnswer(error, 'aws')).to.include({ code: 'InstanceLimitExceeded', message: text });
+    const prefixed = new errors.QuotaError(`InstanceLimitExceeded: ${text}`, 'InstanceLimitExceeded');
+    expect(errorAnswer(prefixed, 'nova').message).to.equal(`InstanceLimitExceeded: ${text}`);
+  });
+
+  it('keeps authentication failures 403, whatever the dialect', () => {
+    expect(errorAnswer(authFailure(), 'aws')).to.include({ status: 403, code: 'AuthFailure' });
+    expect(errorAnswer(wrongSignature(), 'nova')).to.include({ status: 403, code: 'SignatureDoesNotMatch' });
+  });
+
+  it('marks only what nobody foresaw as unexpected', () => {
+    expect(errorAnswer(new TypeError('bug'), 'nova').unexpected).to.equal(true);
+    expect(errorAnswer(new errors.ApiError('no'), 'nova').unexpected).to.equal(false);
+    expect(errorAnswer(new errors.MessageNotDelivered('away'), 'nova').unexpected).to.equal(false);
+  });
+
+  it('refuses a dialect which does not exist', () => {
+    expect(() => errorDialect('eucalyptus')).to.throw(errors.StartupError, '--ec2_error_codes');
+  });
+});
