@@ -18,14 +18,15 @@ class CannotPrepare extends Error {}
 const sayOnStdout = (line) => process.stdout.write(`prepare: ${line}\n`);
 
 /**
- * Installs packages and builds dist/, unless both are as package-lock.json and the sources want them. `say` is told what
- * happens. Where something is missing that only the user can provide, ends the process with a sentence about it.
+ * Installs packages and builds dist/, unless both are as package-lock.json and the sources want them: the product, or
+ * everything when `config` is tsconfig.json. `say` is told what happens. Where something is missing that only the user
+ * can provide, ends the process with a sentence about it.
  */
-export async function prepare(say = sayOnStdout) {
+export async function prepare(config = 'tsconfig.build.json', say = sayOnStdout) {
   try {
     requireNode();
     await installPackages(say);
-    build(say);
+    build(config, say);
   } catch (error) {
     if (!(error instanceof CannotPrepare)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -123,14 +124,14 @@ function npm(args) {
   return spawnSync(command, [...first, ...args], { cwd: projectFolder, stdio: 'inherit' }).status;
 }
 
-/** `tsc`, when a source, tsconfig.json or the compiler is not the one which dist/ was built from. */
-function build(say) {
-  const stampFile = inRoot('dist', '.built-from');
-  const stamp = sourcesStamp();
+/** `tsc`, when a source, its configuration or the compiler is not the one which dist/ was built from. */
+function build(config, say) {
+  const stampFile = inRoot('dist', `.built-from-${config}`);
+  const stamp = sourcesStamp(config);
   if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
   say('building (tsc)');
   const tsc = createRequire(inRoot('package.json')).resolve('typescript/bin/tsc');
-  if (spawnSync(process.execPath, [tsc, '-p', projectFolder], { cwd: projectFolder, stdio: 'inherit' }).status !== 0) {
+  if (spawnSync(process.execPath, [tsc, '-p', inRoot(config)], { cwd: projectFolder, stdio: 'inherit' }).status !== 0) {
     throw new CannotPrepare('The build failed; the messages above say where.');
   }
   mkdirSync(inRoot('dist'), { recursive: true });
@@ -138,17 +139,17 @@ function build(say) {
 }
 
 /** A digest of everything that the build depends on. */
-function sourcesStamp() {
+function sourcesStamp(config) {
   const hash = createHash('sha256');
   const add = (path) =>
     hash
       .update(`${path}\0`)
       .update(readFileSync(inRoot(path)))
       .update('\0');
-  ['tsconfig.json', 'package-lock.json'].forEach(add);
-  const { include } = readJson(inRoot('tsconfig.json'));
+  ['tsconfig.json', config, 'package-lock.json'].forEach(add);
+  const patterns = readJson(inRoot(config)).include.map((pattern) => pattern.replace(/\/?\*.*$/, ''));
   const isIncluded = (name) =>
-    include.some((pattern) => (pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern));
+    patterns.some((pattern) => (pattern.endsWith('-') ? name.startsWith(pattern) : name === pattern));
   for (const folder of readdirSync(projectFolder).filter(isIncluded).sort()) {
     const names = readdirSync(inRoot(folder), { recursive: true }).map(String).sort();
     for (const name of names) if (name.endsWith('.ts')) add(join(folder, name));

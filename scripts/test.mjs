@@ -17,7 +17,7 @@ function run(command, parameters) {
   if (result.status !== 0) process.exit(result.status ?? 1);
 }
 
-await prepare();
+await prepare('tsconfig.json');
 if (!unitOnly && existsSync('/etc/debian_version')) run('bash', [join('scripts', 'setup-tests.sh')]);
 
 const named = args.some((arg) => !arg.startsWith('-'));
