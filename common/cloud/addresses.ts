@@ -12,7 +12,7 @@ import {
   QuotaError,
   RemoteError,
 } from '../errors.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 
 /** Floating addresses (nova 2011.3, nova/network/api.py). */
 export class Addresses {

@@ -1,24 +1,13 @@
-import type { Db } from '../db/db.js';
-import type { ImageService } from '../images/imageService.js';
-import type { Rpc } from '../rpc/rpc.js';
-import type { Runtime } from '../runtime/runtime.js';
 import { Addresses } from './addresses.js';
 import { Images } from './images.js';
 import { Instances } from './instances.js';
 import { KeyPairs } from './keyPairs.js';
+import type { CloudParts } from './parts.js';
 import { Quotas } from './quotas.js';
 import { SecurityGroups } from './securityGroups.js';
 import { Tags } from './tags.js';
 import { Volumes } from './volumes.js';
 import { Zones } from './zones.js';
-
-/** What every rule works with. */
-export interface CloudParts {
-  readonly runtime: Runtime;
-  readonly db: Db;
-  readonly rpc: Rpc;
-  readonly images: ImageService;
-}
 
 /** The rules of the cloud, one object a resource. Doors, nova-manage and nova-compute call them; they know no HTTP. */
 export class Cloud {

@@ -1,7 +1,7 @@
 import type { Context } from '../context.js';
 import { ApiError, ImageNotFound, NotAuthorized } from '../errors.js';
 import type { Image } from '../images/imageService.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 
 export type ImagePrefix = 'ami' | 'aki' | 'ari';
 

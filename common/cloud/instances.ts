@@ -13,7 +13,10 @@ import { ApiError, errorText, InstanceNotFound, InstanceNotRunning, KeypairNotFo
 import type { Image } from '../images/imageService.js';
 import { dbTime } from '../time.js';
 import { mappingRows, requireOwnBlockDevices } from './blockDevices.js';
-import type { Cloud, CloudParts } from './cloud.js';
+import type { Images } from './images.js';
+import type { CloudParts } from './parts.js';
+import type { Quotas } from './quotas.js';
+import type { Volumes } from './volumes.js';
 import {
   checkTexts,
   instanceColumns,
@@ -24,7 +27,7 @@ import {
   type Launch,
   type LaunchWish,
 } from './launch.js';
-import type { GroupRef } from './securityGroups.js';
+import type { GroupRef, SecurityGroups } from './securityGroups.js';
 
 /** Which of an instance's columns tell its state. */
 export type InstanceState = Pick<InstanceRow, 'id' | 'vm_state' | 'task_state' | 'power_state' | 'deleted'>;
@@ -52,7 +55,12 @@ interface Operation {
 export class Instances {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: {
+      readonly images: Images;
+      readonly quotas: Quotas;
+      readonly securityGroups: SecurityGroups;
+      readonly volumes: Volumes;
+    },
   ) {}
 
   /**

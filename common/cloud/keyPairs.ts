@@ -1,7 +1,7 @@
 import type { Context } from '../context.js';
 import { createKeyPair, deleteKeyPair, findKeyPair, listKeyPairs, type KeyPair } from '../db/keyPairs.js';
 import { ApiError, Invalid, InvalidParameterValue, KeyPairExists, KeypairNotFound } from '../errors.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 import { parsePublicKey, rsaPublicKey } from './sshKeys.js';
 
 /** SSH key pairs. They belong to the user, not to a project (nova 2011.3, nova/api/ec2/cloud.py, nova/crypto.py). */

@@ -2,7 +2,7 @@ import type { Context } from '../context.js';
 import type { Tx } from '../db/db.js';
 import { checkVolumeQuota, projectLimits, type QuotaLimits } from '../db/quotas.js';
 import { QuotaError } from '../errors.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 
 /** `metadata` keys and values are VARCHAR(255). */
 const longestMetadata = 255;

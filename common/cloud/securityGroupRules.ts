@@ -64,7 +64,7 @@ function isAll(protocol: string | null): boolean {
 /** Protocol and ports, checked; null unless all three are there. */
 function rangeOf(permission: Permission): { protocol: string; from_port: number; to_port: number } | null {
   const { protocol: name, fromPort, toPort } = permission;
-  const protocol = name === null ? null : (protocolNumbers[name] ?? name);
+  const protocol = name !== null && Object.hasOwn(protocolNumbers, name) ? protocolNumbers[name]! : name;
   if (protocol !== null && !/^(tcp|udp|icmp)$/i.test(protocol)) throw new InvalidIpProtocol(protocol.slice(0, 100));
   if (protocol === null || fromPort === null || toPort === null) return null;
   if (!Number.isInteger(fromPort) || !Number.isInteger(toPort)) throw new InvalidInput('ports are integers');

@@ -21,7 +21,7 @@ import {
   SecurityGroupNotFoundForProject,
 } from '../errors.js';
 import type { Logger } from '../log.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 import { pythonRule, rulesOf, type Permission } from './securityGroupRules.js';
 
 /** How a request names a group of the caller's project. */

@@ -3,7 +3,8 @@ import { findInstance } from '../db/instances.js';
 import { deleteMetadata, listMetadata, setMetadata, type MetadataKind } from '../db/metadata.js';
 import { findVolume } from '../db/volumes.js';
 import { InstanceNotFound, VolumeNotFound, QuotaError } from '../errors.js';
-import type { Cloud, CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
+import type { Quotas } from './quotas.js';
 
 /** A pair which hangs on an instance or a volume. */
 export interface Tag {
@@ -19,7 +20,7 @@ export type Tagged = Pick<Tag, 'kind' | 'id'>;
 export class Tags {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: { readonly quotas: Quotas },
   ) {}
 
   /** The tags of the caller's project (of all, for administrators): instances first. */

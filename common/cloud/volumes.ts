@@ -24,7 +24,7 @@ import {
 } from '../errors.js';
 import type { Logger } from '../log.js';
 import { isoTimeOf } from '../time.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 import type { Quotas } from './quotas.js';
 
 /** What a new volume shall be. Without a size it gets its snapshot's. */

@@ -2,7 +2,7 @@ import type { Context } from '../context.js';
 import type { ServiceRow } from '../db/rows.js';
 import { listServices, serviceIsUp } from '../db/services.js';
 import { pythonTime } from '../time.js';
-import type { CloudParts } from './cloud.js';
+import type { CloudParts } from './parts.js';
 
 /** An availability zone, or a line about one of its hosts or services. */
 export interface Zone {

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Cloud, type CloudParts } from '../../common/cloud/cloud.js';
+import { Cloud } from '../../common/cloud/cloud.js';
+import type { CloudParts } from '../../common/cloud/parts.js';
 import { adminContext, Context } from '../../common/context.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db, Values } from '../../common/db/db.js';

@@ -1,5 +1,5 @@
 import { makeNetworks } from '../../../common/cloud/networks.js';
-import type { CloudParts } from '../../../common/cloud/cloud.js';
+import type { CloudParts } from '../../../common/cloud/parts.js';
 import { Context } from '../../../common/context.js';
 import type { RunningDaemon } from '../../../common/daemon.js';
 import { openDatabase } from '../../../common/db/database.js';
