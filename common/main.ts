@@ -38,6 +38,7 @@ async function startDaemon(
   const transport = await openTransport(program);
   await Promise.all([transport.connect(), db.connect().then(() => requireSchema(db))]);
   const parts = { runtime, db, transport, rpc: createRpc(runtime, transport), images: createImageService(runtime) };
+  transport.onGivenUp?.(program.fail);
   const daemon = await start(parts);
   runtime.log.logger('nova.service').info(`${binary} is ready`);
   await notifyReady(runtime, 'ready');

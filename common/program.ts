@@ -31,6 +31,8 @@ export interface Program {
   readonly runtime: RealRuntime;
   readonly flags: Flags;
   readonly log: NovaLog;
+  /** Ends the program because of an error, as if its start had failed. */
+  readonly fail: (error: unknown) => void;
 }
 
 export interface RunningProgram {
@@ -101,7 +103,11 @@ class ProgramRun {
 
   constructor(options: ProgramOptions, flags: Flags, log: NovaLog) {
     this.#options = options;
-    this.#program = { flags, log, runtime: new RealRuntime({ binary: options.usage.binary, flags, log }) };
+    const runtime = new RealRuntime({ binary: options.usage.binary, flags, log });
+    const fail = (error: unknown): void => {
+      if (this.#endingSince === null) void this.#fail(error, startSentence(error));
+    };
+    this.#program = { flags, log, runtime, fail };
   }
 
   async run(parsed: ParsedFlags): Promise<void> {

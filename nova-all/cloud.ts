@@ -1,5 +1,6 @@
 import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.js';
 import type { Db } from '../common/db/db.js';
+import { failOverdueInstances, failOverdueVolumes } from '../common/db/scheduling.js';
 import type { Flags } from '../common/flags/flags.js';
 import { createImageService } from '../common/images/client.js';
 import type { Log } from '../common/log.js';
@@ -19,6 +20,8 @@ export interface SharedParts {
   readonly flags: Flags;
   readonly log: Log;
   readonly db: Db;
+  /** Ends the process because of an error; only a bus of others can fail so. */
+  readonly fail?: (error: unknown) => void;
 }
 
 /** One daemon to start. */
@@ -32,11 +35,12 @@ interface Part {
 /** Every daemon in one process, each with a runtime of its own under its own name. */
 export class WholeCloud {
   readonly #shared: SharedParts;
-  readonly #bus = new InProcessBus();
+  readonly #bus: InProcessBus;
   readonly #running: { daemon: RunningDaemon; transport: Transport }[] = [];
 
-  constructor(shared: SharedParts) {
+  constructor(shared: SharedParts, bus = new InProcessBus()) {
     this.#shared = shared;
+    this.#bus = bus;
   }
 
   /**
@@ -56,10 +60,25 @@ export class WholeCloud {
       { binary: 'nova-compute', start: startCompute },
       { binary: 'nova-api', start: startApi, flags: withApis(others) },
     ];
-    for (const part of parts) {
-      if (part.flags?.enabled_apis.length === 0) continue;
-      await this.#startPart(part);
+    for (const part of parts.slice(0, -1)) {
+      if (part.flags?.enabled_apis.length !== 0) await this.#startPart(part);
     }
+    if (flags.fake_rabbit) await this.#endWhatWasLost();
+    if (others.length > 0) await this.#startPart(parts.at(-1)!);
+  }
+
+  /**
+   * What waited for a host when a predecessor ended goes to `error`, with the reason: the messages which asked for it
+   * were in that process. The workers have taken up what they had claimed.
+   */
+  async #endWhatWasLost(): Promise<void> {
+    const { db, flags, log } = this.#shared;
+    const reason = 'The cloud was restarted before a host took the instance';
+    const instances = await failOverdueInstances(db, db.now(), reason);
+    const volumes = await failOverdueVolumes(db, db.now(), new Set([flags.host]));
+    const logger = log.logger('nova.service');
+    for (const id of instances) logger.warn(`Instance ${id} goes to error: ${reason}`);
+    for (const id of volumes) logger.warn(`Volume ${id} goes to error: the cloud was restarted before it was made`);
   }
 
   /** Stops the daemons in the opposite order, each with the time which drain_timeout gives it. */
@@ -89,6 +108,8 @@ export class WholeCloud {
   async #transport(runtime: Runtime): Promise<Transport> {
     if (runtime.flags.fake_rabbit) return this.#bus.transport(runtime);
     const { amqpTransport } = await import('../common/rpc/amqp.js');
-    return amqpTransport(runtime);
+    const transport = amqpTransport(runtime);
+    transport.onGivenUp?.((error) => this.#shared.fail?.(error));
+    return transport;
   }
 }

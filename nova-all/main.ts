@@ -36,19 +36,19 @@ await runProgram({
   start: startCloud,
 });
 
-async function startCloud({ runtime, flags, log }: Program): Promise<RunningProgram> {
+async function startCloud({ runtime, flags, log, fail }: Program): Promise<RunningProgram> {
   const db = openDatabase(runtime);
   await db.connect();
   const parts = { runtime, db, say };
   const isFirst = await prepareState(parts);
   await writeFlagFile(runtime.files, flags);
-  const cloud = new WholeCloud({ flags, log, db });
+  const cloud = new WholeCloud({ flags, log, db, fail });
   say('starting the daemons');
   await cloud.start();
   const ownRegistry = flags.enabled_apis.includes('images');
   if (isFirst) await finishFirstStart(parts, ownRegistry ? createImageService(runtime) : null);
   await writeRcFiles(runtime, db);
-  process.stdout.write(welcome({ runtime, flags, log }));
+  process.stdout.write(welcome(runtime));
   await notifyReady(runtime, 'ready');
   return {
     stop: async () => {
@@ -61,7 +61,8 @@ async function startCloud({ runtime, flags, log }: Program): Promise<RunningProg
 }
 
 /** Where things are, and three commands to try. */
-function welcome({ runtime, flags }: Program): string {
+function welcome(runtime: Program['runtime']): string {
+  const { flags } = runtime;
   const novarc = join(flags.state_path, 'novarc');
   const near = relative(process.cwd(), novarc);
   const aws = 'aws ec2 --endpoint-url "$EC2_URL"';

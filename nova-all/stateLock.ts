@@ -8,7 +8,8 @@ import { realFiles } from '../common/runtime/real.js';
  * that died, however, holds nothing.
  */
 export async function lockState(statePath: string): Promise<FileLock> {
-  await realFiles.makeFolder(statePath);
+  // keys and the database are in it
+  await realFiles.makeFolder(statePath, 0o700);
   const pidFile = join(statePath, 'nova-all.pid');
   const lock = await lockFile(join(statePath, 'nova-all.lock'));
   if (lock === null) {

@@ -1,5 +1,5 @@
 import type { DaemonParts } from '../daemon.js';
-import { errorText, NovaError, PythonError } from '../errors.js';
+import { DBError, errorText, NovaError, PythonError } from '../errors.js';
 import { withLogContext, type Logger } from '../log.js';
 import type { Manager } from '../manager.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -72,12 +72,18 @@ function routes<I extends RpcInterface<I>>(
   };
 }
 
+/** True when the database cannot be reached for now. */
+function isOutage(error: unknown): boolean {
+  return error instanceof DBError && (error.reason === 'lost' || error.reason === 'conflict');
+}
+
 /** Runs handlers side by side, at most rpc_thread_pool_size; further messages wait unacknowledged, up to the prefetch. */
 class Dispatcher {
   readonly #log: Logger;
   readonly #waiting: IncomingMessage[] = [];
   #running = 0;
   #stopped = false;
+  readonly #stopping = new AbortController();
   #onIdle: (() => void) | null = null;
 
   constructor(
@@ -96,6 +102,7 @@ class Dispatcher {
 
   async stop(consumer: Consumer, graceMs: number): Promise<void> {
     this.#stopped = true;
+    this.#stopping.abort();
     this.#waiting.length = 0;
     await consumer.cancel();
     if (this.#running === 0) return;
@@ -133,7 +140,14 @@ class Dispatcher {
   }
 
   async #work(request: Request, message: IncomingMessage): Promise<void> {
-    const delivery: Delivery = { redelivered: message.redelivered, accept: () => this.#ack(message) };
+    let accepted = false;
+    const delivery: Delivery = {
+      redelivered: message.redelivered,
+      accept: () => {
+        accepted = true;
+        this.#ack(message);
+      },
+    };
     this.#log.debug(`received ${request.method}${message.redelivered ? ', again' : ''}`);
     if (request.oddities.length > 0) {
       this.#log.warn(`Message ${request.method} with ${request.oddities.slice(0, 12).join(', ')}`);
@@ -142,13 +156,44 @@ class Dispatcher {
     try {
       const { run, ack } = this.route(request.method);
       if (ack === 'receipt') delivery.accept();
-      replies = resultBodies(await run(request, delivery));
+      replies = resultBodies(
+        await this.#patiently(
+          request,
+          () => accepted,
+          () => run(request, delivery),
+        ),
+      );
     } catch (error) {
+      // without an acknowledgement the broker keeps it for whoever comes next
+      if (this.#stopped && !accepted && isOutage(error) && request.messageId === null) return;
       this.#logFailure(request, error);
       replies = [failureBody(failureOf(error))];
     }
     delivery.accept();
     await this.#reply(request.messageId, replies);
+  }
+
+  /**
+   * Runs a handler again, with growing pauses, while the database is away, as long as it has not accepted its message and
+   * nobody waits for an answer: for the handler that is a redelivery. Otherwise what the message asks for would be lost.
+   */
+  async #patiently<T>(request: Request, accepted: () => boolean, run: () => Promise<T>): Promise<T> {
+    const { flags } = this.runtime;
+    for (let seconds = 1; ; seconds = Math.min(seconds * 2, Math.max(1, flags.sql_retry_interval))) {
+      try {
+        return await run();
+      } catch (error) {
+        if (accepted() || this.#stopped || request.messageId !== null || !isOutage(error)) throw error;
+        this.#log.warn(`No database for ${request.method}, trying again in ${seconds} seconds: ${errorText(error)}`);
+      }
+      await this.#pause(seconds * 1000);
+    }
+  }
+
+  /** Waits, but no longer once the consumption is stopped. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#stopped) return;
+    await this.runtime.sleep(ms, this.#stopping.signal).catch(() => undefined);
   }
 
   #ack(message: IncomingMessage): void {

@@ -69,6 +69,14 @@ export class InProcessBus {
     return { ready: queue.messages.length, unacked, consumers: queue.consumers.length };
   }
 
+  /** Whether no message waits in any queue and none is being worked on. */
+  get idle(): boolean {
+    return [...this.#queues.keys()].every((name) => {
+      const depth = this.depth(name);
+      return depth === null || depth.ready + depth.unacked === 0;
+    });
+  }
+
   /** @internal Puts a message into the queue of the routing key; false when there is none. */
   publish(exchange: string, routingKey: string, body: string): boolean {
     this.#buryDead();

@@ -10,7 +10,7 @@ export function guardedFiles(files: Files, outside: Runtime['outside']): Files {
     writeAtomic: (path, content, mode) => outside(() => files.writeAtomic(path, content, mode)),
     remove: (path) => outside(() => files.remove(path)),
     list: (path) => outside(() => files.list(path)),
-    makeFolder: (path) => outside(() => files.makeFolder(path)),
+    makeFolder: (path, mode) => outside(() => files.makeFolder(path, mode)),
     exists: (path) => outside(() => files.exists(path)),
     createExclusive: (path, content, mode) => outside(() => files.createExclusive(path, content, mode)),
     readChunks: (path) => files.readChunks(path),

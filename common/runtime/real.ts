@@ -51,8 +51,8 @@ export const realFiles: Files = {
     const names = await readdir(path);
     return names.sort();
   },
-  async makeFolder(path) {
-    await mkdir(path, { recursive: true });
+  async makeFolder(path, mode) {
+    await mkdir(path, { recursive: true, mode });
   },
   exists: (path) =>
     access(path).then(

@@ -44,7 +44,8 @@ export interface Files {
   writeAtomic(path: string, content: string, mode?: number): Promise<void>;
   remove(path: string): Promise<void>;
   list(path: string): Promise<string[]>;
-  makeFolder(path: string): Promise<void>;
+  /** Makes a folder and what is missing above it, with `mode` (0o777) less the umask; one which is there stays as it is. */
+  makeFolder(path: string, mode?: number): Promise<void>;
   exists(path: string): Promise<boolean>;
   /** Makes the file with this content, unless there is one; answers whether it did. */
   createExclusive(path: string, content: string, mode?: number): Promise<boolean>;

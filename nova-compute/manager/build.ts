@@ -140,10 +140,20 @@ async function advance(build: Build, taskState: Build['taskState']): Promise<voi
   build.taskState = taskState;
 }
 
-async function machineSpec(build: Build): Promise<MachineSpec> {
-  const { instance, wishes } = build;
+function machineSpec(build: Build): Promise<MachineSpec> {
+  const { adminPassword, injectedFiles } = build.wishes;
+  const { networkInfo, disks: volumes } = build;
+  return specOf(build.parts, build.instance, { networkInfo, volumes, adminPassword, injectedFiles });
+}
+
+/** The machine of an instance: what its row says, and what no row holds. */
+export async function specOf(
+  parts: ComputeParts,
+  instance: InstanceRow,
+  rest: Pick<MachineSpec, 'networkInfo' | 'volumes' | 'adminPassword' | 'injectedFiles'>,
+): Promise<MachineSpec> {
   return {
-    name: machineName(build.parts, instance),
+    name: machineName(parts, instance),
     uuid: instance.uuid ?? '',
     memoryMb: instance.memory_mb ?? 0,
     vcpus: instance.vcpus ?? 1,
@@ -154,10 +164,7 @@ async function machineSpec(build: Build): Promise<MachineSpec> {
     rootDeviceName: instance.root_device_name,
     keyData: instance.key_data,
     hostname: instance.hostname,
-    metadata: await metadataOfInstance(build.parts.db, instance.id),
-    networkInfo: build.networkInfo,
-    volumes: build.disks,
-    adminPassword: wishes.adminPassword,
-    injectedFiles: wishes.injectedFiles,
+    metadata: await metadataOfInstance(parts.db, instance.id),
+    ...rest,
   };
 }

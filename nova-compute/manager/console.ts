@@ -17,7 +17,9 @@ export async function diagnostics(
 ): Promise<Record<string, unknown> | null> {
   const instance = await getInstance(parts.db, args.instance_id);
   if (instance.power_state !== powerState.running) return null;
-  return parts.driver.diagnostics(machineName(parts, instance));
+  const told = await parts.driver.diagnostics(machineName(parts, instance));
+  // Python drivers which have nothing to tell answer None
+  return Object.keys(told).length === 0 ? null : told;
 }
 
 function ascii(bytes: Buffer): string {

@@ -7,6 +7,7 @@ import { errorText } from '../../common/errors.js';
 import { forEachBounded } from '../../common/lanes.js';
 import { idFromName } from '../../common/names.js';
 import { powerState, type MachineInfo } from '../virt/driver.js';
+import { specOf } from './build.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
 import { reboot } from './rebootInstance.js';
@@ -55,6 +56,7 @@ async function recoverInstance(parts: ComputeParts, context: Context, id: number
 
 async function recover(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
   const { vm_state: vm, task_state: task } = instance;
+  if (vm === 'active' && (task === null || task === 'rebooting')) await adopt(parts, instance);
   if (task === 'deleting') return terminate(parts, context, instance, nobodyWaits);
   if (task === 'stopping') return stop(parts, context, instance, nobodyWaits);
   if (task === 'rebooting') return reboot(parts, context, instance, nobodyWaits);
@@ -84,6 +86,16 @@ async function recoverBuild(parts: ComputeParts, context: Context, instance: Ins
   await deallocateNetwork(parts, context, instance);
   const reason = `The compute service on ${runtime.host} was restarted while the instance was being built (${instance.task_state})`;
   await failClaimed(db, claim, { action: 'run_instance', reason, vmState: 'error' });
+}
+
+/** A machine which the daemon before this one ran, and knew of alone: with 2011.3's fake driver it ended with its daemon. */
+async function adopt(parts: ComputeParts, instance: InstanceRow): Promise<void> {
+  const { driver, logger } = parts;
+  const name = machineName(parts, instance);
+  if (driver.adopt === undefined || (await driver.info(name)) !== undefined) return;
+  logger.warn(`${name}: the hypervisor does not know it, but it is active; taking it over`);
+  const nothing = { networkInfo: [], volumes: [], adminPassword: null, injectedFiles: [] };
+  await driver.adopt(await specOf(parts, instance, nothing));
 }
 
 /** Starts a guest which does not run, where the flags *_on_host_boot ask for it. */

@@ -1,11 +1,17 @@
 import type { Context } from '../../common/context.js';
 import { recordDetachment } from '../../common/db/attachments.js';
 import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
 import { listVolumesOfInstance, releaseVolume } from '../../common/db/volumes.js';
-import { errorText } from '../../common/errors.js';
+import { errorText, MessageNotDelivered } from '../../common/errors.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { machineName, type ComputeParts } from './parts.js';
+
+/** Seconds which a stop or an end waits for nova-network at most. */
+const releaseSeconds = 5;
+/** Seconds for which a message that frees addresses is sent again while nobody consumes it. */
+const deliverySeconds = 15;
 
 /** The instance's interfaces and addresses. Throws RemoteError, RpcTimeout, MessageNotDelivered. */
 export async function fetchNetworkInfo(
@@ -34,13 +40,43 @@ export async function releaseNetwork(parts: ComputeParts, context: Context, inst
   await deallocateNetwork(parts, context, instance);
 }
 
-/** Tells nova-network to free what the instance holds; resolves once the broker has the message. */
+/**
+ * Tells nova-network to free what the instance holds; resolves once the broker has the message. After a restart of the
+ * broker nova-network's queue is missing for a moment, so that is waited for. Throws MessageNotDelivered.
+ */
 export async function deallocateNetwork(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
-  if (parts.runtime.flags.stub_network) return;
-  await parts.rpc.network.cast.deallocate_for_instance(context, {
-    instance_id: instance.id,
-    project_id: instance.project_id,
-  });
+  const { runtime, rpc } = parts;
+  if (runtime.flags.stub_network) return;
+  const args = { instance_id: instance.id, project_id: instance.project_id };
+  const end = runtime.clock.now() + deliverySeconds * 1000;
+  for (let pauseMs = 250; ; pauseMs = Math.min(pauseMs * 2, 2000)) {
+    try {
+      await rpc.network.cast.deallocate_for_instance(context, args);
+      return;
+    } catch (error) {
+      if (!(error instanceof MessageNotDelivered) || runtime.clock.now() + pauseMs > end) throw error;
+      await runtime.sleep(pauseMs);
+    }
+  }
+}
+
+/**
+ * Waits until nova-network has freed what the instance held. As long as it is at it, the row must not say that the
+ * instance has stopped or is gone: a nova-network of 2011.3 stops half-way when the row is deleted, and a start which
+ * follows at once gets addresses that the late end of the deallocation takes away. A nova-network which is away is not
+ * waited for longer than some seconds: it will find the message when it is back.
+ */
+export async function awaitNetworkReleased(parts: ComputeParts, instance: InstanceRow): Promise<void> {
+  const { runtime, db, logger } = parts;
+  if (runtime.flags.stub_network) return;
+  const end = runtime.clock.now() + releaseSeconds * 1000;
+  for (let pauseMs = 10; (await virtualInterfacesOfInstances(db, [instance.id])).length > 0; pauseMs *= 2) {
+    if (runtime.clock.now() >= end) {
+      logger.warn(`Instance ${instance.id}: nova-network has not freed its addresses (yet)`);
+      return;
+    }
+    await runtime.sleep(Math.min(pauseMs, 250));
+  }
 }
 
 /**

@@ -106,8 +106,7 @@ async function claimAndBuild(
   signal: AbortSignal,
 ): Promise<void> {
   const name = machineName(parts, instance);
-  const claim = method === 'run_instance' ? claimForRun : claimForStart;
-  if (!(await claim(parts.db, instance.id, parts.runtime.host))) {
+  if (!(await claimed(parts, method, instance.id))) {
     parts.logger.info(`${name}: ${method} is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
     return;
   }
@@ -135,6 +134,17 @@ async function claimAndBuild(
     throw error;
   }
   await notifyUsage(parts, 'create', state.instance);
+}
+
+/** Claims the row. A claim of which nobody knows whether it was committed is looked at again by the recovery. */
+async function claimed(parts: ComputeParts, method: Method, instanceId: number): Promise<boolean> {
+  const claim = method === 'run_instance' ? claimForRun : claimForStart;
+  try {
+    return await claim(parts.db, instanceId, parts.runtime.host);
+  } catch (error) {
+    parts.unfinished.add(instanceId);
+    throw error;
+  }
 }
 
 /** Where the row cannot be read, only this host is cleaned up; the recovery decides about the rest. */

@@ -7,7 +7,7 @@ import type { Delivery } from '../../common/rpc/types.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { machineName, type ComputeParts } from './parts.js';
-import { detachAllVolumes, releaseNetwork } from './release.js';
+import { awaitNetworkReleased, detachAllVolumes, releaseNetwork } from './release.js';
 import { runSteps, type Step } from './steps.js';
 
 /** An instance on its way to `stopped`. */
@@ -31,6 +31,7 @@ const steps: readonly Step<Stopping>[] = [
     },
   },
   { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'wait for network', run: ({ parts, instance }) => awaitNetworkReleased(parts, instance) },
   { name: 'finish', run: finish },
 ];
 

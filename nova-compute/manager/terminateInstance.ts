@@ -9,7 +9,7 @@ import { ClaimLost, reasonOf } from './failures.js';
 import { integerId, unlessLocked } from './locks.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
-import { detachAllVolumes, releaseNetwork } from './release.js';
+import { awaitNetworkReleased, detachAllVolumes, releaseNetwork } from './release.js';
 import { cancelBuild } from './runInstance.js';
 import { runSteps, type Step } from './steps.js';
 
@@ -30,6 +30,7 @@ const steps: readonly Step<Ending>[] = [
   { name: 'detach volumes', run: ({ parts, instance }) => detachAllVolumes(parts, instance) },
   { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
   { name: 'delete volumes', run: deleteVolumes },
+  { name: 'wait for network', run: ({ parts, instance }) => awaitNetworkReleased(parts, instance) },
   { name: 'delete instance', run: finish },
 ];
 

@@ -82,6 +82,11 @@ export interface VirtDriver {
   /** Removes the machine and its local disks. One that does not exist is no error. */
   destroy(name: string): Promise<void>;
   reboot(name: string, networkInfo: NetworkInfo): Promise<void>;
+  /**
+   * Takes over a running machine which a daemon of 2011.3 had on this host, where that one kept no trace of it outside of
+   * itself (its fake driver). A machine which is known is left as it is. Absent where machines live outside of daemons.
+   */
+  adopt?(machine: MachineSpec): Promise<void>;
   attachVolume(name: string, disk: VolumeDisk): Promise<void>;
   /** A disk or machine which is not there is no error. */
   detachVolume(name: string, mountpoint: string): Promise<void>;

@@ -40,10 +40,15 @@ export class FakeVolumeDriver implements VolumeDriver {
   }
 
   async checkForSetupError(): Promise<void> {
+    const { files } = this.runtime;
     try {
-      await this.runtime.files.makeFolder(this.#folder);
+      await files.makeFolder(this.#folder);
+      // a disk which is full or read-only is told of now, not at the first volume
+      const check = join(this.#folder, 'check.tmp');
+      await files.writeAtomic(check, 'The folder can be written.\n');
+      await files.remove(check);
     } catch (error) {
-      throw new StartupError(`--state_path: the folder of the fake volumes cannot be made: ${errorText(error)}`);
+      throw new StartupError(`The fake volumes cannot use ${this.#folder} (--state_path): ${errorText(error)}`);
     }
   }
 
@@ -85,10 +90,12 @@ export class FakeVolumeDriver implements VolumeDriver {
     return {};
   }
 
+  /** A volume without a file was made by 2011.3's driver, which remembers nothing: it is remembered from now on. */
   async ensureExport(volume: VolumeRow, targetNumber: number): Promise<void> {
     this.#mayFail('export');
-    const file = await this.#volume(volume.id);
-    if (file.target !== targetNumber) await this.#setTarget(file, targetNumber);
+    const file = await this.#read<FakeVolume>(this.#volumeFile(volume.id));
+    if (file === null) await this.#makeVolume(volume, null);
+    if (file?.target !== targetNumber) await this.#setTarget(await this.#volume(volume.id), targetNumber);
   }
 
   async removeExport(volume: VolumeRow): Promise<void> {

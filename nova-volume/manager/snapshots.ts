@@ -2,7 +2,7 @@ import type { Context } from '../../common/context.js';
 import type { SnapshotRow, VolumeRow } from '../../common/db/rows.js';
 import { changeSnapshotStatus, findSnapshot, finishSnapshotDelete } from '../../common/db/snapshots.js';
 import { findVolume } from '../../common/db/volumes.js';
-import { VolumeNotFound } from '../../common/errors.js';
+import { SnapshotNotFound, VolumeNotFound } from '../../common/errors.js';
 import { snapshotName } from '../../common/volumes/names.js';
 import { attempt, isDatabaseAway, type VolumeWork } from './work.js';
 
@@ -66,7 +66,10 @@ export async function deleteSnapshot(
   });
 }
 
-/** Runs `then` in the volume's lane with a snapshot which is in the given state, and its volume when that lives. */
+/**
+ * Runs `then` in the volume's lane with a snapshot which is in the given state, and its volume when that lives. Throws
+ * SnapshotNotFound.
+ */
 async function withSnapshot(
   work: VolumeWork,
   snapshotId: number,
@@ -77,7 +80,7 @@ async function withSnapshot(
   const found = await findSnapshot(work.db, snapshotId);
   if (found === undefined) {
     onClaimed();
-    return;
+    throw new SnapshotNotFound(snapshotId);
   }
   await work.lanes.run(found.volume_id, async () => {
     const snapshot = await findSnapshot(work.db, snapshotId);

@@ -19,7 +19,12 @@ describe('the packed package', () => {
     for (const [program, file] of Object.entries(bin)) {
       expect(paths).to.include(file).and.to.include(`dist/${program}/main.js`);
     }
-    expect(paths).to.include.members(['etc/nova.conf.sample', 'etc/systemd/nova-compute.service', 'LICENSE', 'README.md']);
+    expect(paths).to.include.members([
+      'etc/nova.conf.sample',
+      'etc/systemd/nova-compute.service',
+      'LICENSE',
+      'README.md',
+    ]);
     expect(paths.filter((path) => path.startsWith('dist/test/') || path.endsWith('.ts'))).to.deep.equal([]);
   });
 });

@@ -17,8 +17,10 @@ import { flagsFrom } from '../../common/flags/values.js';
 import { createImageService } from '../../common/images/client.js';
 import type { ImageService } from '../../common/images/imageService.js';
 import { RealRuntime } from '../../common/runtime/real.js';
+import { InProcessBus } from '../../common/rpc/inProcess.js';
 import { WholeCloud } from '../../nova-all/cloud.js';
 import { freePort } from '../../nova-all/ports.js';
+import { manage } from '../../nova-manage/manage.js';
 import { MemoryLog } from './runtime.js';
 
 /** A user of {@link startApiCloud}, and what the user may. */
@@ -46,6 +48,17 @@ export const secretKeyOf = (name: string): string => `${name}-secret`;
 
 /** Pairs in the order in which they are sent; a Buffer is a form body as it is. */
 export type CallParams = Readonly<Record<string, string | number>> | readonly (readonly [string, string])[] | Buffer;
+
+/** No project runs out of anything. */
+export const unlimited: Partial<Record<FlagName, unknown>> = {
+  quota_instances: -1,
+  quota_cores: -1,
+  quota_ram: -1,
+  quota_volumes: -1,
+  quota_gigabytes: -1,
+  quota_floating_ips: -1,
+  quota_metadata_items: 128,
+};
 
 /** An answer of the API. */
 export interface Answer {
@@ -80,10 +93,14 @@ export interface ApiCloud {
   caller(access: string, secret: string): Caller;
   /** Sends a request without credentials. */
   anonymous(action: string, params?: CallParams): Promise<Answer>;
+  /** Runs `nova-manage` with these words; answers what it printed. Throws when it fails. */
+  manage(...words: string[]): Promise<string>;
   /** Resolves when no instance, volume or snapshot is on its way to another state. */
   settle(): Promise<void>;
   /** Every row of every table, but of those which change by themselves (services, compute_nodes). */
   contents(): Promise<Record<string, string[]>>;
+  /** How many rows statements have changed so far; those of SQLite's one connection in memory. */
+  changes(): Promise<number>;
   stop(): Promise<void>;
 }
 
@@ -102,7 +119,9 @@ export function textsOf(answer: Answer, element: string): string[] {
 export function formOf(params: CallParams): Buffer {
   if (Buffer.isBuffer(params)) return params;
   const pairs = Array.isArray(params) ? (params as readonly (readonly [string, string])[]) : Object.entries(params);
-  return Buffer.from(pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'));
+  return Buffer.from(
+    pairs.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join('&'),
+  );
 }
 
 /**
@@ -151,11 +170,11 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     { db, random: runtime.random },
     {
       label: 'private',
-      rangeV4: '10.0.0.0/22',
+      rangeV4: '10.0.0.0/24',
       rangeV6: null,
       gatewayV6: null,
       count: 1,
-      size: 1024,
+      size: 256,
       multiHost: false,
       bridge: 'br100',
       bridgeInterface: null,
@@ -170,7 +189,8 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     db,
     Array.from({ length: 60 }, (_, index) => `4.4.4.${index + 1}`),
   );
-  const cloud = new WholeCloud({ flags, log, db });
+  const bus = new InProcessBus();
+  const cloud = new WholeCloud({ flags, log, db }, bus);
   await cloud.start();
   const images = createImageService(runtime);
   const image = await images.create(
@@ -210,7 +230,7 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
         'UNION ALL SELECT id FROM snapshots WHERE deleted = ? AND status IN (?, ?)',
       [false, 'error', false, 'creating', 'deleting', false, 'creating', 'deleting'],
     );
-    return busy !== undefined;
+    return busy !== undefined || !bus.idle;
   };
   return {
     db,
@@ -222,6 +242,21 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     as: (user, project) => caller(`${accessKeyOf(user)}:${project ?? testUsers[user].project}`, secretKeyOf(user)),
     caller,
     anonymous: (action, params) => send({ host }, bodyOf(action, params)),
+    async manage(...words) {
+      const lines: string[] = [];
+      const print = (line: string): void => void lines.push(line);
+      const environment = {
+        runtime,
+        print,
+        database: async () => db,
+        rawDatabase: async () => db,
+        rpc: () => Promise.reject(new Error('no bus')),
+        images: () => images,
+      };
+      const status = await manage(words, environment, { out: print, err: print });
+      if (status !== 0) throw new Error(`nova-manage ${words.join(' ')}: ${status}\n${lines.join('\n')}`);
+      return lines.join('\n');
+    },
     async settle() {
       for (let round = 0; await unsettled(); round++) {
         if (round > 3000) throw new Error('The cloud does not come to rest');
@@ -237,6 +272,7 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
       }
       return tables;
     },
+    changes: async () => (await db.first<{ n: number }>('SELECT total_changes() AS n'))!.n,
     async stop() {
       agent.destroy();
       await cloud.stop();
@@ -265,7 +301,13 @@ const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256'
 const sha256 = (data: string | Buffer): string => createHash('sha256').update(data).digest('hex');
 
 /** The headers of a POST signed with version 4, which signs the body's bytes whatever they are. */
-function signedV4(parts: { host: string; access: string; secret: string; body: Buffer; now: number }): Record<string, string> {
+function signedV4(parts: {
+  host: string;
+  access: string;
+  secret: string;
+  body: Buffer;
+  now: number;
+}): Record<string, string> {
   const { host, access, secret, body } = parts;
   const stamp = new Date(parts.now).toISOString().replace(/[-:]|\.\d+/g, '');
   const date = stamp.slice(0, 8);

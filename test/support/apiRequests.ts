@@ -210,6 +210,12 @@ export class DemoWorld {
     this.#demo = cloud.as('demo');
   }
 
+  /** What there is, with a new number; not looked at. */
+  next(): Belongings {
+    this.#has.number++;
+    return { ...this.#has };
+  }
+
   /** What there is, each in the state which its name promises, and a new number. */
   async renew(): Promise<Belongings> {
     const { cloud } = this;
@@ -224,7 +230,8 @@ export class DemoWorld {
       ['snapshot', "status = 'available' AND deleted = ?", () => this.#snapshot()],
     ];
     for (const [name, condition, make] of wants) {
-      if (!(await this.#stands(String(has[name]), condition))) (has as unknown as Record<string, string>)[name] = await make();
+      if (!(await this.#stands(String(has[name]), condition)))
+        (has as unknown as Record<string, string>)[name] = await make();
     }
     await this.#attachment();
     await this.#addresses();

@@ -14,8 +14,8 @@ export interface Write {
 const lock = 4711;
 
 /**
- * Holds whichever daemon comes to a certain write, in the database, without its knowing: a trigger waits for a lock which
- * this session has. Thereby a test ends a daemon exactly before, or exactly after, any write.
+ * Holds whichever daemon commits a certain write, in the database, without its knowing: a deferred trigger waits for a
+ * lock which this session has. Thereby a test ends a daemon exactly before, or exactly after, any commit.
  */
 export class Breakpoint {
   private constructor(
@@ -28,12 +28,13 @@ export class Breakpoint {
     await client.query(`SELECT pg_advisory_lock(${lock})`);
     await client.query(
       `CREATE OR REPLACE FUNCTION test_breakpoint() RETURNS trigger AS $$ BEGIN
-         PERFORM pg_advisory_xact_lock_shared(${lock}); RETURN COALESCE(NEW, OLD);
+         PERFORM pg_advisory_xact_lock_shared(${lock}); RETURN NULL;
        END $$ LANGUAGE plpgsql`,
     );
     const condition = write.when === undefined ? '' : ` WHEN (${write.when})`;
     await client.query(
-      `CREATE TRIGGER test_breakpoint BEFORE ${write.event} ON ${write.table} FOR EACH ROW${condition} EXECUTE FUNCTION test_breakpoint()`,
+      `CREATE CONSTRAINT TRIGGER test_breakpoint AFTER ${write.event} ON ${write.table} DEFERRABLE INITIALLY DEFERRED ` +
+        `FOR EACH ROW${condition} EXECUTE FUNCTION test_breakpoint()`,
     );
     return new Breakpoint(client, write);
   }
@@ -44,14 +45,14 @@ export class Breakpoint {
     await until(`${event} of ${table} ${when}`, async () => (await this.#held()).length > 0);
   }
 
-  /** The writes of whoever is held do not happen, as if their daemon had ended just before. */
+  /** What is held is not committed, as if its daemon had ended just before. */
   async drop(): Promise<void> {
     for (const pid of await this.#held()) await this.client.query('SELECT pg_terminate_backend($1)', [pid]);
     await until('the held writes to be dropped', async () => (await this.#held()).length === 0);
     await this.letGo();
   }
 
-  /** The writes go on, as if the daemons had ended just after them, where they have. */
+  /** What is held is committed; a daemon which was killed meanwhile ended just after that. */
   async letGo(): Promise<void> {
     await this.client.query(`SELECT pg_advisory_unlock(${lock})`);
     await this.client.query(`DROP TRIGGER test_breakpoint ON ${this.write.table}`);

@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type DaemonProcess, runProgramToEnd, spawnDaemon } from './daemons.js';
+import { DaemonProcess, runProgramToEnd, spawnDaemon } from './daemons.js';
 import { postgres, type Postgres } from './postgres.js';
 import { type RabbitMq, sharedRabbitMq } from './rabbitmq.js';
 
@@ -33,7 +33,7 @@ export interface TestCloud {
 
 /** Runs a client program with the cloud's addresses and keys in its environment. */
 export function runClient(
-  cloud: TestCloud,
+  cloud: Pick<TestCloud, 'environment'>,
   command: readonly string[],
   extra: Record<string, string> = {},
 ): Promise<ClientRun> {
@@ -63,7 +63,9 @@ export async function freePort(): Promise<number> {
 }
 
 /** `nova-all` with a state directory of its own. */
-export async function startEmbeddedCloud(flags: readonly string[] = []): Promise<TestCloud> {
+export async function startEmbeddedCloud(
+  flags: readonly string[] = [],
+): Promise<TestCloud & { readonly stateFolder: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
   const statePath = join(folder, 'state');
   const daemon = await spawnDaemon(
@@ -74,6 +76,7 @@ export async function startEmbeddedCloud(flags: readonly string[] = []): Promise
   const environment = readRcFile(join(statePath, 'novarc'));
   return {
     environment,
+    stateFolder: statePath,
     manage: (...words) => manage([`--state_path=${statePath}`, ...words], folder),
     output: () => daemon.output + readFileSync(join(statePath, 'nova-all.log'), 'utf8'),
     async stop() {
@@ -125,12 +128,11 @@ export interface ProcessCloudOptions {
 }
 
 /** A broker, a database and a flag file for daemons which the caller starts; nothing is in the database yet. */
-export async function prepareProcessCloud(flags: readonly string[] = []): Promise<ProcessCloud & { flagFile: string }> {
+export async function prepareProcessCloud(
+  options: ProcessCloudOptions = {},
+): Promise<ProcessCloud & { readonly flagFile: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
-  const [broker, server] = await Promise.all([
-    options.broker ?? sharedRabbitMq(),
-    options.server ?? postgres(),
-  ]);
+  const [broker, server] = await Promise.all([options.broker ?? sharedRabbitMq(), options.server ?? postgres()]);
   const [vhost, database] = await Promise.all([broker.newVhost(), server.freshDatabase()]);
   const { rabbit_host: rabbitHost, rabbit_port: rabbitPort } = broker.flags(vhost);
   const [ec2Port, imagesPort] = [await freePort(), await freePort()];
@@ -157,7 +159,7 @@ export async function prepareProcessCloud(flags: readonly string[] = []): Promis
     '--volume_driver=nova.volume.driver.FakeISCSIDriver',
     '--scheduler_driver=nova.scheduler.simple.SimpleScheduler',
     '--verbose',
-    ...flags,
+    ...(options.flags ?? []),
   ];
   writeFileSync(flagFile, `${lines.join('\n')}\n`);
 
@@ -167,6 +169,7 @@ export async function prepareProcessCloud(flags: readonly string[] = []): Promis
     environment: { EC2_URL: `http://127.0.0.1:${ec2Port}/services/Cloud`, EC2_ACCESS_KEY: '', EC2_SECRET_KEY: '' },
     broker,
     vhost,
+    server,
     database,
     stateFolder: folder,
     flagFile,
@@ -182,8 +185,9 @@ export async function prepareProcessCloud(flags: readonly string[] = []): Promis
       const old = daemons.get(key);
       if (old !== undefined) ended.push(old);
       const words = [`--flagfile=${flagFile}`, `--host=${host}`, ...further];
-      const daemon = await spawnDaemon(binary, words, { cwd: folder });
+      const daemon = new DaemonProcess(binary, words, { cwd: folder });
       daemons.set(key, daemon);
+      await daemon.until(/ is ready/);
       return daemon;
     },
     async stop() {
@@ -195,7 +199,7 @@ export async function prepareProcessCloud(flags: readonly string[] = []): Promis
 
 /** Five daemons, and a nova-compute for each further host, on RabbitMQ and PostgreSQL; set up as README says. */
 export async function startProcessCloud(options: ProcessCloudOptions = {}): Promise<ProcessCloud> {
-  const cloud = await prepareProcessCloud(options.flags);
+  const cloud = await prepareProcessCloud(options);
   const { manage: run, start } = cloud;
   try {
     await run('db', 'sync');

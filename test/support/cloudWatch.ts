@@ -19,23 +19,26 @@ export interface InstanceState {
 export class CloudWatch {
   readonly ec2: Ec2Caller;
 
-  private constructor(
-    readonly cloud: ProcessCloud,
-    private readonly client: Client,
-  ) {
+  #client: Client | null = null;
+
+  constructor(readonly cloud: ProcessCloud) {
     this.ec2 = new Ec2Caller(cloud.environment);
   }
 
-  static async on(cloud: ProcessCloud): Promise<CloudWatch> {
-    return new CloudWatch(cloud, await cloud.server.connect(cloud.database));
-  }
-
   async end(): Promise<void> {
-    await this.client.end();
+    await this.#client?.end();
   }
 
+  /** The rows of a statement. The session lasts until the server ends it. */
   async rows<R extends object>(sql: string, values: readonly unknown[] = []): Promise<R[]> {
-    return (await this.client.query<R & Record<string, unknown>>(sql, [...values])).rows;
+    if (this.#client === null) {
+      const client = await this.cloud.server.connect(this.cloud.database);
+      client.once('end', () => {
+        if (this.#client === client) this.#client = null;
+      });
+      this.#client = client;
+    }
+    return (await this.#client.query<R & Record<string, unknown>>(sql, [...values])).rows;
   }
 
   /** Holds whoever comes to a write. */

@@ -78,7 +78,7 @@ export class DaemonProcess {
         settle();
       };
       const fail = (what: string): void =>
-        finish(() => reject(new Error(`${this.binary} ${what} ${pattern}:\n${this.#output}`)));
+        finish(() => reject(new Error(`${this.binary} ${what} ${pattern}:\n${this.#output.slice(-4000)}`)));
       const look = (): void => {
         const match = pattern.exec(this.#output);
         if (match !== null) finish(() => resolve(match));

@@ -44,7 +44,12 @@ export class Ec2Caller {
 
   /** Runs one instance of the first image; answers its EC2 id. */
   async runInstance(): Promise<string> {
-    const answer = await this.done('RunInstances', { ImageId: 'ami-00000001', MinCount: '1', MaxCount: '1', InstanceType: 'm1.tiny' });
+    const answer = await this.done('RunInstances', {
+      ImageId: 'ami-00000001',
+      MinCount: '1',
+      MaxCount: '1',
+      InstanceType: 'm1.tiny',
+    });
     return answer.texts('instanceId')[0]!;
   }
 

@@ -69,6 +69,8 @@ export class RabbitMq {
   #epmd: ChildProcess | null = null;
   #process: ChildProcess | null = null;
   #vhosts = 0;
+  /** Of the account guest. */
+  #password = 'guest';
 
   private constructor(
     readonly port: number,
@@ -138,8 +140,16 @@ export class RabbitMq {
     );
   }
 
+  /** Gives the account guest another password. */
+  async changePassword(password: string): Promise<void> {
+    await this.ctl('change_password', 'guest', password);
+    this.#password = password;
+  }
+
   connect(vhost = '/'): Promise<ChannelModel> {
-    return connect(`amqp://guest:guest@127.0.0.1:${this.port}/${encodeURIComponent(vhost)}`, { noDelay: true });
+    return connect(`amqp://guest:${this.#password}@127.0.0.1:${this.port}/${encodeURIComponent(vhost)}`, {
+      noDelay: true,
+    });
   }
 
   /** Runs rabbitmqctl; answers what it printed. */

@@ -1,4 +1,6 @@
+import { dirname } from 'node:path';
 import type { Sequelize } from 'sequelize';
+import type { Files } from '../../runtime/runtime.js';
 import { booleanColumns } from '../schema.js';
 import type { SqlValue } from '../db.js';
 import {
@@ -57,10 +59,12 @@ export class SqliteDialect implements Dialect {
   readonly storesFractions = true;
   readonly returning = false;
   readonly #storage: string;
+  readonly #files: Files;
   readonly #open = new Map<string, Promise<SqliteConnection>>();
 
   constructor(options: DialectOptions) {
     this.#storage = options.url.database;
+    this.#files = options.runtime.files;
     this.singleConnection = this.#storage === ':memory:';
   }
 
@@ -76,6 +80,7 @@ export class SqliteDialect implements Dialect {
   }
 
   async #connect(): Promise<SqliteConnection> {
+    if (!this.singleConnection) await this.#makePrivateFile();
     const { Sequelize } = await import('sequelize');
     // One Sequelize a connection: its manager would hand out a file which failed to open once and for ever.
     const sequelize: Sequelize = new Sequelize({ dialect: 'sqlite', storage: this.#storage, logging: false });
@@ -93,6 +98,15 @@ export class SqliteDialect implements Dialect {
       throw error;
     }
     return connection;
+  }
+
+  /**
+   * A new file is its owner's alone: users' secret keys are in it. SQLite gives the same mode to the files beside it
+   * (-wal, -shm). The mode of a file which is there is the operator's.
+   */
+  async #makePrivateFile(): Promise<void> {
+    await this.#files.makeFolder(dirname(this.#storage), 0o700);
+    await this.#files.createExclusive(this.#storage, '', 0o600);
   }
 
   async release(connection: Connection, broken: boolean): Promise<void> {

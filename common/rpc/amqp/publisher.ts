@@ -118,9 +118,11 @@ export class Publisher implements ConnectionUser {
   async #openChannel(connection: ChannelModel): Promise<void> {
     try {
       const channel = await connection.createConfirmChannel();
-      channel.on('error', (error: Error) =>
-        this.#log.error(`The AMQP server closed the channel for messages: ${error.message}`),
-      );
+      channel.on('error', (error: Error) => {
+        // at start whoever waits tells the operator
+        if (this.#readyListeners.length > 0) return;
+        this.#log.error(`The AMQP server closed the channel for messages: ${error.message}`);
+      });
       channel.on('close', () => {
         if (this.#channel === channel) this.#channel = null;
         this.#openLater(connection);

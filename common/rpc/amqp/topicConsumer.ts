@@ -62,9 +62,11 @@ export class TopicConsumer implements ConnectionUser, Consumer {
     try {
       channel = await connection.createChannel();
       const mine = channel;
-      channel.on('error', (error: Error) =>
-        this.#log.error(`The AMQP server closed the consumers' channel: ${error.message}`),
-      );
+      channel.on('error', (error: Error) => {
+        // at start whoever waits tells the operator
+        if (this.#first !== null) return;
+        this.#log.error(`The AMQP server closed the consumers' channel: ${error.message}`);
+      });
       channel.on('close', () => this.#onChannelClosed(connection, mine));
       await this.#declareAndConsume(channel);
       if (this.#connection !== connection) return;

@@ -38,6 +38,8 @@ export class FakeDriver implements VirtDriver {
     this.#folder = `${flags.state_path}/fake/${encodeURIComponent(host)}`;
     try {
       await files.makeFolder(this.#folder);
+      // a disk which is full or read-only is told of now, not at the first machine
+      await files.writeAtomic(`${this.#folder}/check.tmp`, 'The folder can be written.\n');
       for (const file of await files.list(this.#folder)) {
         if (file.endsWith('.tmp')) await files.remove(`${this.#folder}/${file}`);
         if (!file.endsWith('.json')) continue;
@@ -79,6 +81,12 @@ export class FakeDriver implements VirtDriver {
     return this.#change(name, (machine) => {
       this.#failWhenTold('reboot', name);
       return booted(machine, this.runtime.clock.now());
+    });
+  }
+
+  adopt(spec: MachineSpec): Promise<void> {
+    return this.#lanes.run(spec.name, async () => {
+      if (!this.#machines.has(spec.name)) await this.#save(booted(newMachine(spec), this.runtime.clock.now()));
     });
   }
 

@@ -106,6 +106,27 @@ describe('nova-compute beside the recordings of 2011.3', () => {
     expect(world.network.addresses.has(id)).to.equal(false);
   });
 
+  /** A nova-network of 2011.3 stops half-way when the row is gone, and one that is late takes a start's addresses away. */
+  it('is neither stopped nor gone before nova-network has freed its interfaces', async () => {
+    for (const [method, task] of [
+      ['stop_instance', 'stopping'],
+      ['terminate_instance', 'deleting'],
+    ] as const) {
+      const id = await running();
+      const address = `02:16:3e:00:00:${id.toString(16).padStart(2, '0')}`;
+      const vif = await world.db.insert('virtual_interfaces', { address, instance_id: id });
+      await world.api(id, { task_state: task });
+      const name = `instance-${id.toString(16).padStart(8, '0')}`;
+      const work = compute.manager.handlers[method](context, { instance_id: id }, delivery());
+      while ((await compute.driver.info(name)) !== undefined) await compute.runtime.sleep(1);
+      await compute.runtime.sleep(20);
+      expect(await world.row(id)).to.include({ task_state: task, deleted: false });
+      await world.db.run('DELETE FROM virtual_interfaces WHERE id = ?', [vif]);
+      await work;
+      expect(await world.row(id)).to.not.include({ task_state: task });
+    }
+  });
+
   it('stops, and starts again', async () => {
     const id = await running();
     await world.api(id, { task_state: 'stopping' });

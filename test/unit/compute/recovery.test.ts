@@ -183,6 +183,25 @@ describe('nova-compute after kill -9', function () {
     expect((await successor.driver.list()).map((machine) => machine.name)).to.deep.equal([nameOf(ids[0]!)]);
   });
 
+  it("takes over the machines of 2011.3's fake driver, which ended with their daemon", async () => {
+    const host = `swap${(hosts += 1)}`;
+    const ids = [await world.instance(), await world.instance(), await world.instance()];
+    const states = [
+      { vm_state: 'active', task_state: null },
+      { vm_state: 'active', task_state: 'rebooting' },
+      { vm_state: 'stopped', task_state: null },
+    ];
+    for (const [index, id] of ids.entries()) {
+      await world.api(id, { ...states[index]!, host, power_state: powerState.running });
+    }
+    const successor = await world.compute(host);
+    const machines = (await successor.driver.list()).map(({ name, state }) => [name, state]);
+    expect(machines).to.have.deep.members(ids.slice(0, 2).map((id) => [nameOf(id), powerState.running]));
+    expect(await world.row(ids[1]!)).to.include({ vm_state: 'active', task_state: null });
+    const output = await successor.manager.handlers.get_console_output(context, { instance_id: ids[0]! }, delivery());
+    expect(output).to.include('CONSOLE');
+  });
+
   it('starts guests after a boot of the host where the flags say so', async () => {
     const host = `boot${(hosts += 1)}`;
     const on = await world.compute(host);

@@ -219,16 +219,26 @@ describe('nova-volume', () => {
     expect(await world.volumeRow(2)).to.include({ status: 'creating', host: 'cloud2' });
   });
 
-  it('exports its volumes at the start, and starts though one of them is gone', async () => {
+  it('exports its volumes at the start, and starts though one of them cannot be', async () => {
     await world.volume(creating);
     await world.handle(await world.volumeDaemon(), message('create_volume', { volume_id: 1 }));
-    const lost = await world.volume();
-    await allocateTarget(world.db, lost.id, 'cloud1', 100);
-    const daemon: TestDaemon = await world.volumeDaemon();
-    expect(daemon.log.lines.filter((line) => line.startsWith('ERROR')).join()).to.include(
-      'volume-00000002: could not be taken up',
+    const broken: TestDaemon = await world.volumeDaemon('cloud1', { fake_volume_fail: ['export'] });
+    expect(broken.log.lines.filter((line) => line.startsWith('ERROR')).join()).to.include(
+      'volume-00000001: could not be taken up',
     );
+    const daemon = await world.volumeDaemon();
+    expect(daemon.log.lines.filter((line) => line.startsWith('ERROR'))).to.deep.equal([]);
     expect(await world.handle(daemon, message('check_for_export', { instance_id: 5 }))).to.equal(null);
+  });
+
+  it("takes over the volumes of 2011.3's fake driver, which left no trace of them", async () => {
+    const volume = await world.volume();
+    await allocateTarget(world.db, volume.id, 'cloud1', 100);
+    const daemon = await world.volumeDaemon();
+    expect(daemon.log.lines.filter((line) => line.startsWith('ERROR'))).to.deep.equal([]);
+    await world.cloud.volumes.createSnapshot(caller(world.runtime), volume.id, {});
+    const args = { volume_id: volume.id, snapshot_id: 1 };
+    expect(await world.handle(daemon, message('create_snapshot', args))).to.equal(1);
   });
 
   it('sends a snapshot to the host of its volume when it gets it by mistake', async () => {
