@@ -1,5 +1,5 @@
 import type { Context } from '../context.js';
-import { fixedIpByAddress } from '../db/fixedIps.js';
+import { fixedIpByAddress, fixedIpsOfInstances } from '../db/fixedIps.js';
 import { floatingIpByAddress, floatingIpsOfProject, type FloatingIpView } from '../db/floatingIps.js';
 import { findInstance, getInstance } from '../db/instances.js';
 import { getNetwork } from '../db/networks.js';
@@ -57,7 +57,10 @@ export class Addresses {
       instance_type_id: instance.instance_type_id!,
       host: instance.host,
     });
-    const fixedAddress = info.flatMap(([, one]) => one.ips.map((ip) => ip.ip))[0];
+    const known = info.flatMap(([, one]) => one.ips.map((ip) => ip.ip));
+    // a nova-network of 2011.3 also names addresses which it has taken back, and those first
+    const [held] = await fixedIpsOfInstances(db, [instance.id]);
+    const fixedAddress = known.find((address) => address === held?.address) ?? known[0];
     if (fixedAddress === undefined) {
       throw new ApiError(`instance |${instance.id}| has no fixed_ips. unable to associate floating ip`);
     }

@@ -127,13 +127,22 @@ export async function disassociateFixedIp(db: Queryable, id: number, instanceId:
   return (await db.update('fixed_ips', { instance_id: null }, where, [id, instanceId, false])) > 0;
 }
 
-/** The addresses of instances, by ascending id. */
+/**
+ * The addresses of instances: those in use by ascending id, then those which are given back and wait for the end of
+ * their DHCP lease (an instance which was stopped and started has both).
+ */
 export async function fixedIpsOfInstances(db: Queryable, instanceIds: readonly number[]): Promise<FixedIpRow[]> {
   if (instanceIds.length === 0) return [];
-  return db.all<FixedIpRow>(
+  const rows = await db.all<FixedIpRow>(
     `SELECT * FROM fixed_ips WHERE instance_id IN ${placeholders(instanceIds)} AND deleted = ? ORDER BY id`,
     [...instanceIds, false],
   );
+  return inUseFirst(rows);
+}
+
+/** The same rows, otherwise in their order: nova-network has given out the first ones, and taken back the rest. */
+export function inUseFirst<R extends { allocated: boolean | null }>(rows: readonly R[]): R[] {
+  return [...rows.filter((row) => row.allocated === true), ...rows.filter((row) => row.allocated !== true)];
 }
 
 /** The row of an address. Of several (networks which overlap) the one which an instance has comes first. */

@@ -1,6 +1,7 @@
 import type { DbTime } from '../time.js';
 import type { Queryable, SqlValue } from './db.js';
 import { placeholders } from './db.js';
+import { inUseFirst } from './fixedIps.js';
 import { newestInstanceErrors } from './instanceActions.js';
 import type { InstanceRow } from './rows.js';
 
@@ -19,7 +20,7 @@ export interface InstanceFilter {
 export interface InstanceView {
   readonly row: InstanceRow;
   readonly typeName: string | null;
-  /** By ascending id, each with its floating addresses. */
+  /** Those in use by ascending id, then those which are given back; each with its floating addresses. */
   readonly fixedIps: readonly { readonly address: string; readonly floating: readonly string[] }[];
   readonly groups: readonly { readonly id: number; readonly name: string }[];
   readonly volumes: readonly MappedVolume[];
@@ -121,8 +122,8 @@ async function fixedAddresses(
   within: Condition,
 ): Promise<Map<number, InstanceView['fixedIps'][number][]>> {
   const [fixed, floating] = await Promise.all([
-    db.all<{ id: number; instance_id: number; address: string }>(
-      `SELECT id, instance_id, address FROM fixed_ips WHERE ${within.sql} AND deleted = ? ORDER BY id`,
+    db.all<{ id: number; instance_id: number; address: string; allocated: boolean | null }>(
+      `SELECT id, instance_id, address, allocated FROM fixed_ips WHERE ${within.sql} AND deleted = ? ORDER BY id`,
       [...within.params, false],
     ),
     db.all<{ fixed_ip_id: number; address: string }>(
@@ -133,7 +134,7 @@ async function fixedAddresses(
   ]);
   const byFixedIp = (row: { fixed_ip_id: number }): number => row.fixed_ip_id;
   const floatingOf = gather(floating, (row) => row.address, byFixedIp);
-  return gather(fixed, (row) => ({ address: row.address, floating: floatingOf.get(row.id) ?? [] }));
+  return gather(inUseFirst(fixed), (row) => ({ address: row.address, floating: floatingOf.get(row.id) ?? [] }));
 }
 
 async function securityGroups(

@@ -110,6 +110,15 @@ export async function setNetworkHost(db: Db, id: number, host: string): Promise<
 }
 
 /**
+ * Makes `host` the host of every network which has none, except multi_host ones (there each host carries its own). Of
+ * racing callers one wins each network. Answers how many were won.
+ */
+export async function hostHomelessNetworks(db: Queryable, host: string): Promise<number> {
+  const homeless = "(host IS NULL OR host = '') AND multi_host = ? AND deleted = ?";
+  return db.update('networks', { host }, homeless, [false, false]);
+}
+
+/**
  * Sets or clears (null) project and host, as the operator says; what is absent stays. False when there is no such
  * network. The last of racing callers wins, column by column.
  */

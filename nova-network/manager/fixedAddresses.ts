@@ -73,12 +73,14 @@ export class FixedAddresses {
 
   /** One more address on a network, with an interface there when the instance has none. */
   async add(context: Context, instanceId: number, networkId: number): Promise<void> {
-    const { db, runtime } = this.work;
-    await getInstance(db, instanceId);
-    const network = await getNetwork(db, networkId);
-    const attempts = runtime.flags.create_unique_mac_address_attempts;
-    const vif = await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
-    await this.#give(context, network, vif, instanceId, () => claimFixedIp(db, network, instanceId, { another: true }));
+    const another = (network: NetworkRow): Promise<FixedIpRow | null> =>
+      claimFixedIp(this.work.db, network, instanceId, { another: true });
+    await this.#giveOn(context, instanceId, networkId, another);
+  }
+
+  /** The wished address on a network, or any; what the instance has there already it keeps. */
+  async allocateOn(context: Context, instanceId: number, networkId: number, wish: string | null): Promise<void> {
+    await this.#giveOn(context, instanceId, networkId, (network) => this.#claim(network, instanceId, wish));
   }
 
   /** Throws FixedIpNotFoundForSpecificInstance. */
@@ -136,6 +138,20 @@ export class FixedAddresses {
     return wish === null
       ? claimFixedIp(this.work.db, network, instanceId)
       : claimWishedFixedIp(this.work.db, network, wish, instanceId);
+  }
+
+  async #giveOn(
+    context: Context,
+    instanceId: number,
+    networkId: number,
+    claim: (network: NetworkRow) => Promise<FixedIpRow | null>,
+  ): Promise<void> {
+    const { db, runtime } = this.work;
+    await getInstance(db, instanceId);
+    const network = await getNetwork(db, networkId);
+    const attempts = runtime.flags.create_unique_mac_address_attempts;
+    const vif = await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
+    await this.#give(context, network, vif, instanceId, () => claim(network));
   }
 
   async #give(

@@ -11,7 +11,7 @@ import {
   type FloatingIpView,
 } from '../../common/db/floatingIps.js';
 import { findInstance } from '../../common/db/instances.js';
-import { getNetwork, setNetworkHost } from '../../common/db/networks.js';
+import { getNetwork, hostHomelessNetworks, setNetworkHost } from '../../common/db/networks.js';
 import type { FloatingIpRow } from '../../common/db/rows.js';
 import {
   ApiError,
@@ -30,11 +30,17 @@ const foreignHostSeconds = 10;
 export class FloatingAddresses {
   constructor(private readonly work: NetworkWork) {}
 
-  /** Takes a free address for a project; answers it. Throws QuotaError, NoMoreFloatingIps. */
+  /**
+   * Takes a free address for a project; answers it. Networks which could do without a host so far (FlatManager) have one
+   * from now on: a nova-api of 2011.3 asks nobody, it sends the association to whatever networks.host says, and to null
+   * it is lost. Throws QuotaError, NoMoreFloatingIps.
+   */
   async allocate(context: Context, projectId: string): Promise<string> {
+    const { db, runtime, kind } = this.work;
     if (!context.isAdmin && context.projectId !== projectId) throw new NotAuthorized();
-    const row = await claimFloatingIp(this.work.db, this.work.runtime.flags, projectId);
+    const row = await claimFloatingIp(db, runtime.flags, projectId);
     if (row === null) throw new NoMoreFloatingIps();
+    if (!kind.needsNetworkHost) await hostHomelessNetworks(db, runtime.host);
     return row.address!;
   }
 

@@ -22,7 +22,9 @@ export async function networkInfo(
 ): Promise<NetworkInfo> {
   const { db } = work;
   const instanceId = await idOf(work, key);
-  const addresses = await fixedIpsOfInstances(db, [instanceId]);
+  const held = await fixedIpsOfInstances(db, [instanceId]);
+  // One which is given back and waits for the end of its lease is no longer the guest's once it has another.
+  const addresses = held[0]?.allocated === true ? held.filter((row) => row.allocated === true) : held;
   const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
   if (addresses.length === 0) work.log.warn(`No fixed IPs for instance ${instanceId}`);
   if (interfaces.length === 0) return [];

@@ -117,6 +117,12 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
         await this.#fixed.remove(context, rowId(args.instance_id, 'instance_id'), textOf(args.address, 'address'));
         return null;
       },
+      _rpc_allocate_fixed_ip: async (context, args) => {
+        const address = args.address ? textOf(args.address, 'address') : null;
+        const networkId = rowId(args.network_id, 'network_id');
+        await this.#fixed.allocateOn(context, rowId(args.instance_id, 'instance_id'), networkId, address);
+        return null;
+      },
       set_network_host: async (_context, args) => {
         const id = rowId((args.network_ref as { id?: unknown } | null)?.id, 'network_ref.id');
         return setNetworkHost(this.work.db, id, this.work.runtime.host);
@@ -166,7 +172,7 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
     const before = dbTime(runtime.clock.now() - runtime.flags.fixed_ip_disassociate_timeout * 1000);
     const floating = await releaseStrandedFloatingIps(db, before);
     if (floating > 0) log.info(`Released ${floating} floating ip(s) which no instance has any more`);
-    if (this.freesAtOnce) return;
+    // where addresses are freed at once, too: another manager of the same networks (2011.3's among them) may have left some
     const fixed = await freeTimedOutFixedIps(db, runtime.host, before);
     if (fixed > 0) log.debug(`Disassociated ${fixed} stale fixed ip(s)`);
   }
