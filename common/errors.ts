@@ -19,11 +19,15 @@ export class NovaPlainError extends NovaError {
   }
 }
 
-/** A request which the rules refuse. `code`, when given, replaces the generic EC2 code. */
+/**
+ * A request which the rules refuse. `code`, when given, replaces the generic EC2 code; `awsCode` is what EC2 itself says
+ * where 2011.3 has the generic one (flag ec2_error_codes).
+ */
 export class ApiError extends NovaError {
   constructor(
     message: string,
     readonly code?: string,
+    readonly awsCode?: string,
   ) {
     super(message);
   }

@@ -24,6 +24,8 @@ export interface DoorResponse {
 /** One API. It answers every request, whatever it holds, and doesn't throw; served by nova-api/http.ts. */
 export interface HttpDoor {
   handle(request: DoorRequest): Promise<DoorResponse>;
+  /** The answer to what is no HTTP request, or came too slowly; plain text when absent. `reason` is the status line's. */
+  refuse?(status: number, reason: string): DoorResponse & { readonly body: string };
 }
 
 /** More body than the door takes. */

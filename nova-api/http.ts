@@ -99,7 +99,7 @@ export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOpti
     app.callback(),
   );
   server.timeout = limits.idleMs;
-  server.on('clientError', refuseBrokenRequest);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBrokenRequest(door, error, socket));
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, options)));
     server.listen(options.port, options.host, resolve);
@@ -117,19 +117,24 @@ export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOpti
 }
 
 /** What Node's parser or its time limits refuse: a short plain answer, where the connection can still take one. */
-function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+function refuseBrokenRequest(door: HttpDoor, error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy();
     return;
   }
-  const status =
+  const [status, reason] =
     error.code === 'HPE_HEADER_OVERFLOW'
-      ? '431 Request Header Fields Too Large'
+      ? [431, 'Request Header Fields Too Large']
       : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? '408 Request Timeout'
-        : '400 Bad Request';
+        ? [408, 'Request Timeout']
+        : [400, 'Bad Request'];
+  const { headers, body } = door.refuse?.(status, reason) ?? {
+    headers: { 'content-type': 'text/plain' },
+    body: `${status} ${reason}`,
+  };
   socket.end(
-    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: ${status.length}\r\n\r\n${status}`,
+    `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: ${headers['content-type']}\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );
 }
 

@@ -1,4 +1,5 @@
 import type { Context } from '../context.js';
+import { hasTable } from '../db/indexes.js';
 import { failInstance } from '../db/instanceActions.js';
 import { changeInstance, findInstance, requestTermination, type ExpectedInstance } from '../db/instances.js';
 import { extraSpecsOf, getInstanceTypeByName, listInstanceTypes } from '../db/instanceTypes.js';
@@ -53,6 +54,9 @@ interface Operation {
 
 /** The rules about instances. */
 export class Instances {
+  /** Whether the database keeps client tokens; unknown until one comes. */
+  #keepsTokens: boolean | undefined;
+
   constructor(
     private readonly parts: CloudParts,
     private readonly cloud: {
@@ -85,6 +89,7 @@ export class Instances {
     const securityGroupIds = await this.#securityGroupIds(context, wish.securityGroups);
 
     const row = instanceColumns(context, wish, launch);
+    const token = await this.#token(wish);
     const created = await createReservation(db, runtime.flags, {
       projectId,
       reservationId: launch.reservationId,
@@ -97,9 +102,7 @@ export class Instances {
       metadata: wish.metadata ?? {},
       uuid: () => runtime.random.uuid(),
       names: (id) => namesOf(id, wish.displayName),
-      ...(wish.clientToken === undefined
-        ? {}
-        : { token: { value: wish.clientToken, requestHash: requestHash({ ...wish, clientToken: '' }) } }),
+      ...(token === undefined ? {} : { token }),
     });
     await this.#schedule(context, wish, launch, row, created);
 
@@ -227,6 +230,25 @@ export class Instances {
       keyPair: await this.#keyPair(context, wish.keyName),
       time: runtime.clock.now(),
     };
+  }
+
+  /** The client token, where the database can keep it: one which Python made can't until `nova-manage db index`. */
+  async #token(wish: LaunchWish): Promise<{ value: string; requestHash: string } | undefined> {
+    const { clientToken: value } = wish;
+    if (value === undefined) return undefined;
+    if (this.#keepsTokens !== true) {
+      const known = this.#keepsTokens;
+      this.#keepsTokens = await hasTable(this.parts.db, 'ext_client_tokens');
+      if (!this.#keepsTokens && known === undefined) {
+        this.parts.runtime.log
+          .logger('nova.cloud.instances')
+          .warn(
+            'ClientToken has no effect, a repeated RunInstances starts instances again: the database lacks the table ' +
+              'ext_client_tokens. `nova-manage db index` adds it',
+          );
+      }
+    }
+    return this.#keepsTokens ? { value, requestHash: requestHash({ ...wish, clientToken: '' }) } : undefined;
   }
 
   #image(context: Context, name: string): Promise<Image> {

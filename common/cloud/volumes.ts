@@ -17,7 +17,6 @@ import {
   InstanceNotFound,
   InvalidParameterValue,
   MessageNotDelivered,
-  QuotaError,
   SnapshotNotFound,
   VolumeNotFound,
   errorText,
@@ -137,7 +136,7 @@ export class Volumes {
     const { db, rpc } = this.parts;
     await this.#row(context, id);
     const request = await requestVolumeDelete(db, id);
-    if (!request.taken) throw new ApiError('Volume status must be available');
+    if (!request.taken) throw notAvailable(request.volume);
     if (request.host === null) return;
     try {
       await rpc.volumeOn(request.host).cast.delete_volume(context, { volume_id: id });
@@ -159,8 +158,8 @@ export class Volumes {
       throw new ApiError(`Invalid device specified: ${device.slice(0, 100)}. Example device: /dev/vdb`);
     }
     const volume = await this.#row(context, volumeId);
-    if (volume.status !== 'available') throw new ApiError('Volume status must be available');
-    if (volume.attach_status === 'attached') throw new ApiError('Volume is already attached');
+    if (volume.status !== 'available') throw notAvailable(volume);
+    if (volume.attach_status === 'attached') throw new ApiError('Volume is already attached', undefined, 'VolumeInUse');
     const instance = await this.#instance(context, instanceId);
     if (instance.host === null || !attachableStates.includes(instance.vm_state) || instance.task_state === 'deleting') {
       throw new ApiError('Instance must be running');
@@ -266,8 +265,11 @@ export class Volumes {
     }
     if (size === undefined) throw new ApiError('Size or SnapshotId must be given', 'MissingParameter');
     if (!Number.isInteger(size) || size < 0 || size > largestSize) {
-      throw new QuotaError(`Volume quota exceeded. You cannot create a volume of size ${size}G`);
+      throw new InvalidParameterValue(
+        `Value (${size}) for parameter Size is invalid. An integer from 0 to ${largestSize} is expected.`,
+      );
     }
+    // 0 is a volume of 100 MB (nova 2011.3, nova/volume/driver.py).
     return size;
   }
 
@@ -290,6 +292,12 @@ export class Volumes {
 /** The project whose resources the caller sees; null for an administrator, who sees all. */
 function visibleProject(context: Context): string | null {
   return context.isAdmin ? null : context.requireProject();
+}
+
+/** 2011.3 doesn't tell a volume which is attached from one which isn't ready; EC2 does. */
+function notAvailable(volume: Pick<VolumeRow, 'status'>): ApiError {
+  const awsCode = volume.status === 'in-use' ? 'VolumeInUse' : 'IncorrectState';
+  return new ApiError('Volume status must be available', undefined, awsCode);
 }
 
 /** The columns of those texts which are given. Throws InvalidParameterValue for one which no database would store. */

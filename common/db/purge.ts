@@ -1,5 +1,7 @@
 import { dbTime, parseTime } from '../time.js';
 import type { Db, SqlValue } from './db.js';
+import { hasTable } from './indexes.js';
+import { tokenLifeMs } from './reservations.js';
 import { novaTables, tableNamed, type Table } from './schema.js';
 
 export interface PurgeOptions {
@@ -60,7 +62,7 @@ const parts: readonly Reference[] = references.filter(
 );
 
 /**
- * Removes for good what was soft-deleted long ago, children before the rows they belong to, and answers how many rows
+ * Removes for good what was soft-deleted long ago, and EC2 client tokens which expired as long ago; children before the rows they belong to, and answers how many rows
  * of which table (tables without any are left out). A row which something still refers to stays, and so does the one
  * with a table's highest id: SQLite, and MySQL when restarted, would give that id a second time. Each batch is one
  * statement which repeats its conditions, so that it is safe beside running daemons and may be stopped and repeated.
@@ -74,7 +76,28 @@ export async function purgeDeleted(db: Db, options: PurgeOptions): Promise<Recor
     const count = await purgeTable(db, table, before, batch);
     if (count > 0) counts[table.name] = count;
   }
+  if (options.tables === undefined || options.tables.includes('ext_client_tokens')) {
+    const count = await purgeTokens(db, before, batch);
+    if (count > 0) counts['ext_client_tokens'] = count;
+  }
   return counts;
+}
+
+/** Client tokens which were forgotten (not marked deleted: nobody does that) before that time. */
+async function purgeTokens(db: Db, before: string, batch: number): Promise<number> {
+  if (!(await hasTable(db, 'ext_client_tokens'))) return 0;
+  const made = dbTime(parseTime(before) - tokenLifeMs);
+  for (let count = 0; ;) {
+    const rows = await db.all<{ id: number }>(
+      'SELECT id FROM ext_client_tokens WHERE created_at < ? ORDER BY id LIMIT ?',
+      [made, batch],
+    );
+    if (rows.length === 0) return count;
+    count += await db.run(
+      `DELETE FROM ext_client_tokens WHERE id IN (${rows.map(() => '?').join(', ')})`,
+      rows.map(({ id }) => id),
+    );
+  }
 }
 
 async function purgeTable(db: Db, table: Table, before: string, batch: number): Promise<number> {

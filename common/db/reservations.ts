@@ -1,5 +1,6 @@
 import { ApiError, QuotaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
+import { dbTime, parseTime } from '../time.js';
 import { placeholders, type Db, type SqlValue, type Tx, type Values } from './db.js';
 import { allowedInstances, lockQuota } from './quotas.js';
 import type { InstanceTypeRow } from './rows.js';
@@ -22,7 +23,10 @@ export interface NewReservation {
   uuid(): string;
   /** Names of the instance with this id. */
   names(id: number): { displayName: string; hostname: string };
-  /** EC2's ClientToken and a digest of the request: a repeated request makes nothing new. */
+  /**
+   * EC2's ClientToken and a digest of the request: a repeated request makes nothing new. Needs the table
+   * `ext_client_tokens`.
+   */
   readonly token?: { readonly value: string; readonly requestHash: string };
 }
 export type MappingFields = Omit<Values<'block_device_mapping'>, 'instance_id' | 'device_name'> & {
@@ -35,6 +39,9 @@ export interface CreatedReservation {
   readonly instanceIds: readonly number[];
   readonly repeated: boolean;
 }
+
+/** So long a client token is known, in milliseconds: EC2's own promise. Afterwards it may be used anew. */
+export const tokenLifeMs = 24 * 3_600_000;
 
 /**
  * Makes the instances of one reservation with their group memberships, block device mappings and metadata, in one
@@ -57,6 +64,10 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
     await insertChildren(tx, wish, ids);
     await nameAndSchedule(tx, wish, ids);
     if (wish.token !== undefined) {
+      await tx.run('DELETE FROM ext_client_tokens WHERE project_id = ? AND created_at <= ?', [
+        wish.projectId,
+        oldestToken(tx),
+      ]);
       await tx.insert('ext_client_tokens', {
         project_id: wish.projectId,
         token: wish.token.value,
@@ -71,8 +82,8 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
 async function reservationOfToken(tx: Tx, wish: NewReservation): Promise<string | null> {
   if (wish.token === undefined) return null;
   const known = await tx.first<{ reservation_id: string; request_hash: string }>(
-    'SELECT reservation_id, request_hash FROM ext_client_tokens WHERE project_id = ? AND token = ?',
-    [wish.projectId, wish.token.value],
+    'SELECT reservation_id, request_hash FROM ext_client_tokens WHERE project_id = ? AND token = ? AND created_at > ?',
+    [wish.projectId, wish.token.value, oldestToken(tx)],
   );
   if (known === undefined) return null;
   if (known.request_hash !== wish.token.requestHash) {
@@ -82,6 +93,11 @@ async function reservationOfToken(tx: Tx, wish: NewReservation): Promise<string 
     );
   }
   return known.reservation_id;
+}
+
+/** Tokens which were made then or before are forgotten. */
+function oldestToken(tx: Tx): string {
+  return dbTime(parseTime(tx.now()) - tokenLifeMs);
 }
 
 function instanceLimit(left: number): QuotaError {

@@ -65,6 +65,7 @@ const awsCodes: Readonly<Record<string, string>> = {
   NotAuthorized: 'UnauthorizedOperation',
   AdminRequired: 'UnauthorizedOperation',
   QuotaError: 'ResourceLimitExceeded',
+  MetadataLimitExceeded: 'TagLimitExceeded',
   ApiError: 'InvalidRequest',
 };
 
@@ -74,10 +75,15 @@ const awsCodesByText: readonly (readonly [RegExp, string])[] = [
   [/This rule already exists in group$/, 'InvalidPermission.Duplicate'],
   [/^No rule for the specified parameters/, 'InvalidPermission.NotFound'],
   [/^Volume quota exceeded/, 'VolumeLimitExceeded'],
-  [/^(Volume|Snapshot) (status must be|is already|isn't attached)/, 'IncorrectState'],
+  [/^(Volume|Snapshot) (status must be|is already|isn't attached)|^Instance must be running/, 'IncorrectState'],
+  [/^Image must be available/, 'InvalidAMIID.Unavailable'],
   [/^Floating ip is in use/, 'InvalidIPAddress.InUse'],
-  [/^Address .*is not a(llocated|ssociated)/, 'InvalidAddress.NotFound'],
-  [/^(Not enough parameters|.* not specified$)/, 'MissingParameter'],
+  [/^Address .*is not allocated/, 'InvalidAddress.NotFound'],
+  [/^Address is not associated/, 'InvalidAssociationID.NotFound'],
+  [/has no fixed_ips/, 'InvalidInstanceID'],
+  [/^A block device needs a name/, 'InvalidBlockDeviceMapping'],
+  [/^(\[\] )?Not enough parameters| not specified$/, 'MissingParameter'],
+  [/^(Invalid device specified|attribute not supported|only group "all"|operation_type)/, 'InvalidParameterValue'],
 ];
 
 /** AWS's codes for an id of the wrong form, by the prefix which was expected. */
@@ -108,6 +114,14 @@ function ec2Id(prefix: string, id: number): string {
   return `${prefix}-${id.toString(16).padStart(8, '0')}`;
 }
 
+/** Longest message of an answer: what a client sent comes back in it, and that may be 64 KiB. */
+const longestMessage = 600;
+/** The message, without its middle when it is too long: the reason is at its begin or its end. */
+function clipped(message: string): string {
+  if (message.length <= longestMessage) return message;
+  return `${message.slice(0, longestMessage / 2)} … ${message.slice(-longestMessage / 3)}`;
+}
+
 /** Whether a client may see class and text of the error. */
 function isVisible(error: unknown, type: string): boolean {
   if (Object.hasOwn(awsCodes, type)) return true;
@@ -117,6 +131,7 @@ function isVisible(error: unknown, type: string): boolean {
 }
 
 function awsCode(error: unknown, type: string, message: string): string {
+  if (error instanceof ApiError && error.awsCode !== undefined) return error.awsCode;
   if (error instanceof InvalidEc2Id) return awsMalformedIds[error.expected ?? ''] ?? 'InvalidParameterValue';
   const byText =
     type === 'ApiError' || type === 'QuotaError' ? awsCodesByText.find(([text]) => text.test(message)) : undefined;
@@ -129,6 +144,11 @@ function awsCode(error: unknown, type: string, message: string): string {
  * A call to a worker which brought no answer is not one of those: the worker may still act on it.
  */
 export function errorAnswer(error: unknown, dialect: ErrorDialect): ErrorAnswer {
+  const answer = answerOf(error, dialect);
+  return { ...answer, message: clipped(answer.message) };
+}
+
+function answerOf(error: unknown, dialect: ErrorDialect): ErrorAnswer {
   if (error instanceof Refusal)
     return { status: error.status, code: error.code, message: error.message, unexpected: false };
   const type = error instanceof RemoteError ? error.excType : errorType(error);

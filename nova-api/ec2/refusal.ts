@@ -25,3 +25,6 @@ export const wrongSignature = (): Refusal =>
     'SignatureDoesNotMatch',
     'The signature does not match the request; check the secret key, and that host and path are as the client signed them',
   );
+/** EC2's answer to a request with `DryRun=true` which its caller may make, and whose parameters have the right form. */
+export const dryRun = (): Refusal =>
+  new Refusal(412, 'DryRunOperation', 'Request would have succeeded, but DryRun flag is set.');

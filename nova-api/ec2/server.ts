@@ -13,7 +13,7 @@ import { errorAnswer, errorDialect, type ErrorDialect } from './errors.js';
 import { ActionTable } from './index.js';
 import { readParams } from './params.js';
 import type { AuthMode, PasteChoice } from './paste.js';
-import { Refusal, authFailure, missingParameter, wrongSignature } from './refusal.js';
+import { Refusal, authFailure, dryRun, missingParameter, wrongSignature } from './refusal.js';
 import { readRequest, splitTarget, type Ec2Request } from './request.js';
 import { readClaim, type Claim } from './signatures.js';
 import { errorDocument, successDocument } from './xml.js';
@@ -84,6 +84,12 @@ export class Ec2Door implements HttpDoor {
     return { status: 200, headers: { 'content-type': 'text/html; charset=UTF-8' }, body: list };
   }
 
+  refuse(status: number, reason: string): DoorResponse & { readonly body: string } {
+    const code = status === 408 ? 'RequestTimeout' : status === 431 ? 'RequestHeaderSectionTooLarge' : 'BadRequest';
+    const body = errorDocument(code, reason, this.#runtime.random.uuid());
+    return { status, headers: { 'content-type': 'text/xml' }, body };
+  }
+
   async #serve(endpoint: Endpoint, request: DoorRequest): Promise<DoorResponse> {
     const startedAt = this.#runtime.clock.now();
     const trace: Trace = { context: this.#anonymous(request), action: undefined };
@@ -123,6 +129,8 @@ export class Ec2Door implements HttpDoor {
         throw error;
       }
       const params = readParams(action.params, request.params);
+      // 2011.3 would do the deed; whoever asks so doesn't want it done.
+      if (request.params.get('DryRun')?.toLowerCase() === 'true') throw dryRun();
       if (isChanging(name)) this.#logger.audit(`${printable(name)}${auditedParams(request.params)}`);
       const result = await action.run(this.#cloud, context, params);
       return successDocument(name, version, context.requestId, result);

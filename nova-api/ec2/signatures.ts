@@ -88,7 +88,10 @@ function claimOfParameters(request: Ec2Request, strict: boolean): Claim {
   if (!params.has('Expires') || version === '0') need('Timestamp');
   if (strict && !/^[012]$/.test(version))
     throw badRequest(`Signature version ${version.slice(0, 20)} is not 0, 1, 2 or 4`);
-  const algorithm = { hmacsha1: 'sha1', hmacsha256: 'sha256' }[method.toLowerCase()];
+  const algorithm = new Map([
+    ['hmacsha1', 'sha1'],
+    ['hmacsha256', 'sha256'],
+  ]).get(method.toLowerCase());
   if (strict && algorithm === undefined) throw badRequest('SignatureMethod is neither HmacSHA1 nor HmacSHA256');
   return {
     version: Number(version) as SignatureVersion,

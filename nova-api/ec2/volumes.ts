@@ -18,7 +18,7 @@ export const volumeActions: Ec2Actions = {
   CreateVolume: action({
     roles: sysadmin,
     params: {
-      Size: integer(),
+      Size: integer(0),
       SnapshotId: snapshotParam,
       AvailabilityZone: text,
       DisplayName: text,

@@ -31,7 +31,7 @@ export class ImageStore {
   /** Opens the folder, making it where needed. Images whose upload was cut off become `killed`. */
   static async open(runtime: Runtime, folder: string): Promise<ImageStore> {
     const store = new ImageStore(runtime, folder);
-    await runtime.files.makeFolder(folder);
+    await runtime.files.makeFolder(folder, 0o700);
     for (const name of await runtime.files.list(folder)) {
       const match = /^(\d+)\.json$/.exec(name);
       if (!match) {

@@ -66,6 +66,23 @@ forEachDialect((_dialect, freshUrl) => {
         .and.not.to.include(unused);
     });
 
+    it('takes client tokens which expired long ago', async () => {
+      const token = (name: string, days: number): Promise<number> =>
+        db.insert('ext_client_tokens', {
+          project_id: 'p',
+          token: name,
+          request_hash: '',
+          reservation_id: 'r-1',
+          created_at: dbTime(Date.now() - days * dayMs),
+        });
+      for (let each = 0; each < 5; each++) await token(`old${each}`, 32);
+      const kept = [await token('expired', 30.5), await token('new', 0)];
+      expect(await purgeDeleted(db, { olderThanDays: 30, batch: 2 })).to.deep.equal({ ext_client_tokens: 5 });
+      expect(await ids('ext_client_tokens')).to.deep.equal(kept);
+      await db.run('DROP TABLE ext_client_tokens');
+      expect(await purgeDeleted(db, { olderThanDays: 30 })).to.deep.equal({});
+    });
+
     it('goes on batch by batch, in the tables which were asked for', async () => {
       await db.insertMany(
         'volumes',

@@ -32,7 +32,7 @@ describe('rules of volumes and zones', () => {
         () => volumes.create(user(), { size: 5000 }),
       ],
       [
-        'QuotaError: Volume quota exceeded. You cannot create a volume of size -1G',
+        'InvalidParameterValue: Value (-1) for parameter Size is invalid. An integer from 0 to 2147483647 is expected.',
         () => volumes.create(user(), { size: -1 }),
       ],
       ['ApiError: Size or SnapshotId must be given', () => volumes.create(user(), {})],

@@ -73,7 +73,21 @@ const table: [unknown, number, string, string, string][] = [
   ],
   [new errors.InvalidEc2Id('x', 'vol'), 400, 'InvalidEc2Id', 'InvalidVolumeID.Malformed', 'Ec2 id x is unacceptable.'],
   [new errors.AdminRequired(), 400, 'AdminRequired', 'UnauthorizedOperation', 'User does not have admin privileges'],
-  [new errors.ApiError('Image must be available'), 400, 'ApiError', 'InvalidRequest', 'Image must be available'],
+  [
+    new errors.ApiError('Image must be available'),
+    400,
+    'ApiError',
+    'InvalidAMIID.Unavailable',
+    'Image must be available',
+  ],
+  [
+    new errors.ApiError('Volume status must be available', undefined, 'VolumeInUse'),
+    400,
+    'ApiError',
+    'VolumeInUse',
+    'Volume status must be available',
+  ],
+  [new errors.ApiError('Something else'), 400, 'ApiError', 'InvalidRequest', 'Something else'],
   [new errors.ApiError('group g already exists'), 400, 'ApiError', 'InvalidGroup.Duplicate', 'group g already exists'],
   [
     new errors.ApiError('No rule for the specified parameters.'),
@@ -166,8 +180,17 @@ describe('EC2 error table', () => {
       message: `InstanceLimitExceeded: ${text}`,
     });
     expect(errorAnswer(error, 'aws')).to.include({ code: 'InstanceLimitExceeded', message: text });
+    const tags = new errors.QuotaError('Too many', 'MetadataLimitExceeded');
+    expect(errorAnswer(tags, 'aws')).to.include({ code: 'TagLimitExceeded', message: 'Too many' });
     const prefixed = new errors.QuotaError(`InstanceLimitExceeded: ${text}`, 'InstanceLimitExceeded');
     expect(errorAnswer(prefixed, 'nova').message).to.equal(`InstanceLimitExceeded: ${text}`);
+  });
+
+  it('shortens a message which a client made long', () => {
+    const error = new errors.InvalidParameterValue(`Value (${'x'.repeat(60_000)}) for parameter Name is too long.`);
+    const { message } = errorAnswer(error, 'nova');
+    expect(message.length).to.be.below(700);
+    expect(message).to.match(/^Value \(x+ … x+\) for parameter Name is too long\.$/);
   });
 
   it('keeps authentication failures 403, whatever the dialect', () => {

@@ -1,0 +1,43 @@
+import { expect } from 'chai';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { projectRoot } from '../../../common/projectRoot.js';
+import { absentActions } from '../../../nova-api/ec2/absent.js';
+import type { Ec2Action } from '../../../nova-api/ec2/action.js';
+import { cloudActions } from '../../../nova-api/ec2/index.js';
+import type { ParamShape } from '../../../nova-api/ec2/params.js';
+
+/** A parameter as the documentation writes it: `Size`, `ImageId!` when it is required, `InstanceId.N`. */
+function written(name: string, shape: ParamShape): string[] {
+  const mark = shape.required === true ? '!' : '';
+  if (name === 'Filter') return ['filters'];
+  if ('kind' in shape) return [`${name}${mark}`];
+  if ('element' in shape) return written(`${name}.N`, { ...shape.element, ...(shape.required && { required: true }) });
+  return Object.entries(shape.members).flatMap(([member, inner]) => written(`${name}.${member}`, inner));
+}
+
+function rowOf(name: string, { roles, params }: Ec2Action): string {
+  const who = roles === 'all' ? 'everybody' : roles.length === 0 ? 'administrators' : roles.join(', ');
+  const parameters = Object.entries(params).flatMap(([param, { shape }]) => written(param, shape));
+  return `| ${name} | ${who} | ${parameters.map((each) => (each === 'filters' ? each : `\`${each}\``)).join(', ')} |`;
+}
+
+describe('docs/ec2.md', () => {
+  const text = readFileSync(join(projectRoot(), 'docs', 'ec2.md'), 'utf8');
+  const actions = [...cloudActions()];
+
+  it('has the actions of the server with their roles and parameters, and no others', () => {
+    const rows = actions
+      .filter(([name]) => !Object.hasOwn(absentActions, name))
+      .map(([name, action]) => rowOf(name, action));
+    const documented = text
+      .split('\n')
+      .filter((line) => /^\| [A-Z]\w+ \| (everybody|administrators|netadmin|projectmanager)/.test(line));
+    expect(documented.sort()).to.deep.equal(rows.sort());
+  });
+
+  it('names the actions for which this cloud has nothing', () => {
+    const missing = Object.keys(absentActions).filter((name) => !new RegExp(`\\b${name}\\b`).test(text));
+    expect(missing).to.deep.equal([]);
+  });
+});
