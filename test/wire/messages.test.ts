@@ -20,9 +20,10 @@ interface PoisonRecording {
   description: string;
   steps: { step: string; result: { sent?: string; msg_id?: string } }[];
 }
-const behaviour = JSON.parse(
-  readFileSync(new URL('amqp/error-behaviour.json', recordings), 'utf8'),
-) as Record<string, PoisonRecording>;
+const behaviour = JSON.parse(readFileSync(new URL('amqp/error-behaviour.json', recordings), 'utf8')) as Record<
+  string,
+  PoisonRecording
+>;
 
 describe('messages on the wire', function () {
   this.timeout(60_000);
