@@ -2,8 +2,8 @@ import { expect } from 'chai';
 import { openDatabase } from '../../common/db/database.js';
 import { syncDatabase } from '../../common/db/sync.js';
 import { DBError, StartupError } from '../../common/errors.js';
-import { mariadb } from '../support/mariadb.js';
-import { postgres } from '../support/postgres.js';
+import { Mariadb } from '../support/mariadb.js';
+import { Postgres } from '../support/postgres.js';
 import { testRuntime } from '../support/runtime.js';
 import { freePort } from '../support/serverProcess.js';
 
@@ -13,12 +13,19 @@ const caught = (work: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   );
 
-for (const [dialect, server] of [
-  ['postgresql', postgres],
-  ['mysql', mariadb],
+for (const [dialect, start] of [
+  ['postgresql', () => Postgres.start()],
+  ['mysql', () => Mariadb.start()],
 ] as const) {
   describe(`a ${dialect} server`, function () {
     this.timeout(180_000);
+    // Not the one which the suites share: a failure here must not be theirs.
+    let own: Postgres | Mariadb;
+    const server = async (): Promise<Postgres | Mariadb> => own;
+    before(async () => {
+      own = await start();
+    });
+    after(() => own.stop());
 
     it('which refuses the password or has no such database ends the start with a sentence without the password', async () => {
       const url = await (await server()).freshDatabase();

@@ -1,4 +1,5 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -80,7 +81,38 @@ export class ServerProcess {
     this.#child = undefined;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+    // A power failure takes them all: PostgreSQL's backends outlive their parent for a moment and would still answer.
+    const workers = signal === 'SIGKILL' ? childrenOf(child.pid!) : [];
     child.kill(signal);
+    for (const pid of workers) killIfThere(pid);
     await gone;
+    for (const pid of workers) while (existsSync(`/proc/${pid}`) && parentOf(pid) !== 0) await sleep(5);
+  }
+}
+
+/** The processes which a process started and which are still there. */
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((candidate) => parentOf(candidate) === pid);
+}
+
+/** A process's parent; 0 when it is gone or only its exit status is left. */
+function parentOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state, parent] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return state === 'Z' ? 0 : Number(parent);
+  } catch {
+    return 0;
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended by itself.
   }
 }
