@@ -27,7 +27,15 @@ const timers = ['setTimeout', 'setInterval', 'setImmediate', 'queueMicrotask'].m
 }));
 
 /** A daemon's folder imports from common/ and from itself, never from another daemon's folder. */
-const daemons = ['nova-api', 'nova-compute', 'nova-network', 'nova-volume', 'nova-scheduler', 'nova-manage'];
+const daemons = [
+  'nova-api',
+  'nova-compute',
+  'nova-network',
+  'nova-objectstore',
+  'nova-volume',
+  'nova-scheduler',
+  'nova-manage',
+];
 const rooms = daemons.map((room) => ({
   files: [`${room}/**/*.ts`],
   rules: {

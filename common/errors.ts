@@ -52,6 +52,21 @@ export class SnapshotNotFound extends NotFound {
     super(`Snapshot ${snapshotId} could not be found.`);
   }
 }
+export class VolumeTypeNotFound extends NotFound {
+  constructor(id: number | string) {
+    super(`Volume type ${id} could not be found.`);
+  }
+}
+export class VolumeTypeNotFoundByName extends NotFound {
+  constructor(name: string) {
+    super(`Volume type with name ${name} could not be found.`);
+  }
+}
+export class VolumeTypeExtraSpecsNotFound extends NotFound {
+  constructor(id: number | string, key: string) {
+    super(`Volume Type ${id} has no extra specs with key ${key}.`);
+  }
+}
 export class ImageNotFound extends NotFound {
   constructor(imageId: number | string) {
     super(`Image ${imageId} could not be found.`);
@@ -117,6 +132,11 @@ export class FixedIpNotFoundForSpecificInstance extends NotFound {
     super(`Instance ${instanceId} doesn't have fixed ip '${address}'.`);
   }
 }
+export class FixedIpNotFoundForHost extends NotFound {
+  constructor(host: string) {
+    super(`Host ${host} has zero fixed ips.`);
+  }
+}
 export class FixedIpNotFoundForNetwork extends NotFound {
   constructor(address: string, network: string | number) {
     super(`Fixed IP address (${address}) does not exist in network (${network}).`);
@@ -125,6 +145,11 @@ export class FixedIpNotFoundForNetwork extends NotFound {
 export class NetworkNotFound extends NotFound {
   constructor(id: number | string) {
     super(`Network ${id} could not be found.`);
+  }
+}
+export class NetworkNotFoundForProject extends NotFound {
+  constructor(uuid: string, projectId: string) {
+    super(`Either Network uuid ${uuid} is not present or is not assigned to the project ${projectId}.`);
   }
 }
 export class NetworkHostNotSet extends NotFound {
@@ -160,6 +185,21 @@ export class HostBinaryNotFound extends NotFound {
 export class ComputeHostNotFound extends NotFound {
   constructor(host: string) {
     super(`Compute host ${host} could not be found.`);
+  }
+}
+export class SchedulerHostFilterNotFound extends NotFound {
+  constructor(name: string) {
+    super(`Scheduler Host Filter ${name} could not be found.`);
+  }
+}
+export class SchedulerCostFunctionNotFound extends NotFound {
+  constructor(name: string) {
+    super(`Scheduler cost function ${name} could not be found.`);
+  }
+}
+export class SchedulerWeightFlagNotFound extends NotFound {
+  constructor(flag: string) {
+    super(`Scheduler weight flag not found: ${flag}`);
   }
 }
 export class UserNotFound extends NotFound {
@@ -205,6 +245,11 @@ export class ProjectExists extends Duplicate {
     super(`Project ${project} already exists.`);
   }
 }
+export class VolumeTypeExists extends Duplicate {
+  constructor(name: string, extraSpecs: Readonly<Record<string, string>>) {
+    super(`Cannot create volume_type with name ${name} and specs ${JSON.stringify(extraSpecs)}`);
+  }
+}
 export class InstanceTypeExists extends Duplicate {
   constructor(name: string) {
     super(`Instance Type ${name} already exists.`);
@@ -228,6 +273,11 @@ export class InvalidEc2Id extends Invalid {
   }
 }
 export class InvalidParameterValue extends Invalid {}
+export class InvalidVolumeType extends Invalid {
+  constructor(reason: string) {
+    super(`Invalid volume type: ${reason}`);
+  }
+}
 export class InvalidPortRange extends Invalid {
   constructor(fromPort: number | string, toPort: number | string) {
     super(`Invalid port range ${fromPort}:${toPort}.`);
@@ -329,6 +379,87 @@ export class DBError extends NovaError {
     readonly reason: 'unique' | 'conflict' | 'lost' | 'hopeless' | 'other' = 'other',
   ) {
     super(message);
+  }
+}
+
+export class MigrationNotFound extends NotFound {
+  constructor(id: number) {
+    super(`Migration ${id} could not be found.`);
+  }
+}
+export class MigrationNotFoundByStatus extends NotFound {
+  constructor(instanceId: number | string, status: string) {
+    super(`Migration not found for instance ${instanceId} with status ${status}.`);
+  }
+}
+export class FileNotFound extends NotFound {
+  constructor(path: string) {
+    super(`File ${path} could not be found.`);
+  }
+}
+export class CannotResizeToSameSize extends NovaError {
+  constructor() {
+    super('When resizing, instances must change size!');
+  }
+}
+export class CannotResizeToSmallerSize extends NovaError {
+  constructor() {
+    super('Resizing to a smaller size is not supported.');
+  }
+}
+export class ImageRotationNotAllowed extends NovaError {
+  constructor() {
+    super('Rotation is not allowed for snapshots');
+  }
+}
+export class RotationRequiredForBackup extends NovaError {
+  constructor() {
+    super('Rotation param is required for backup image_type');
+  }
+}
+export class MigrationError extends NovaError {
+  constructor(reason: string) {
+    super(`Migration error: ${reason}`);
+  }
+}
+export class VolumeServiceUnavailable extends Invalid {
+  constructor() {
+    super('Volume service is unavailable at this time.');
+  }
+}
+export class ComputeServiceUnavailable extends Invalid {
+  constructor(host: string) {
+    super(`Compute service is unavailable at this time: ${host}.`);
+  }
+}
+export class UnableToMigrateToSelf extends Invalid {
+  constructor(instanceId: number | string, host: string) {
+    super(`Unable to migrate instance (${instanceId}) to current host (${host}).`);
+  }
+}
+export class SourceHostUnavailable extends Invalid {
+  constructor() {
+    super('Original compute host is unavailable at this time.');
+  }
+}
+export class InvalidHypervisorType extends Invalid {
+  constructor() {
+    super('The supplied hypervisor type of is invalid.');
+  }
+}
+export class DestinationHypervisorTooOld extends Invalid {
+  constructor() {
+    super('The instance requires a newer hypervisor version than has been provided.');
+  }
+}
+export class InvalidSharedStorage extends Invalid {
+  constructor(reason: string) {
+    super(reason);
+  }
+}
+export class InvalidCPUInfo extends Invalid {
+  constructor(reason: string) {
+    super(`Unacceptable CPU info: ${reason}`);
   }
 }
 

@@ -9,7 +9,11 @@ import type { FlagName, Flags } from './flags/flags.js';
  */
 export const registry = {
   compute_manager: { 'nova.compute.manager.ComputeManager': 'compute' },
-  network_manager: { 'nova.network.manager.FlatManager': 'flat' },
+  network_manager: {
+    'nova.network.manager.FlatManager': 'flat',
+    'nova.network.manager.FlatDHCPManager': 'flatDhcp',
+    'nova.network.manager.VlanManager': 'vlan',
+  },
   volume_manager: { 'nova.volume.manager.VolumeManager': 'volume' },
   scheduler_manager: { 'nova.scheduler.manager.SchedulerManager': 'scheduler' },
   connection_type: { fake: 'fake' },
@@ -19,11 +23,19 @@ export const registry = {
   scheduler_driver: {
     'nova.scheduler.chance.ChanceScheduler': 'chance',
     'nova.scheduler.simple.SimpleScheduler': 'simple',
+    'nova.scheduler.zone.ZoneScheduler': 'zone',
+    'nova.scheduler.abstract_scheduler.AbstractScheduler': 'abstract',
+    'nova.scheduler.base_scheduler.BaseScheduler': 'base',
+    'nova.scheduler.least_cost.LeastCostScheduler': 'leastCost',
     'nova.scheduler.multi.MultiScheduler': 'multi',
   },
   compute_scheduler_driver: {
     'nova.scheduler.chance.ChanceScheduler': 'chance',
     'nova.scheduler.simple.SimpleScheduler': 'simple',
+    'nova.scheduler.zone.ZoneScheduler': 'zone',
+    'nova.scheduler.abstract_scheduler.AbstractScheduler': 'abstract',
+    'nova.scheduler.base_scheduler.BaseScheduler': 'base',
+    'nova.scheduler.least_cost.LeastCostScheduler': 'leastCost',
   },
   volume_scheduler_driver: {
     'nova.scheduler.chance.ChanceScheduler': 'chance',

@@ -12,6 +12,7 @@ import type { Runtime } from '../common/runtime/runtime.js';
 import { startApi } from '../nova-api/start.js';
 import { startCompute } from '../nova-compute/start.js';
 import { startNetwork } from '../nova-network/start.js';
+import { startObjectstore } from '../nova-objectstore/start.js';
 import { startScheduler } from '../nova-scheduler/start.js';
 import { startVolume } from '../nova-volume/start.js';
 
@@ -51,9 +52,13 @@ export class WholeCloud {
   async start(): Promise<void> {
     const { flags } = this.#shared;
     const withApis = (apis: readonly string[]): Flags => ({ ...flags, enabled_apis: apis });
-    const others = flags.enabled_apis.filter((api) => api !== 'images');
+    const others = flags.enabled_apis.filter((api) => api !== 'images' && api !== 'objectstore');
+    const objectstore: Part[] = flags.enabled_apis.includes('objectstore')
+      ? [{ binary: 'nova-objectstore', start: startObjectstore }]
+      : [];
     const parts: Part[] = [
       { binary: 'nova-api', start: startApi, flags: withApis(flags.enabled_apis.filter((api) => api === 'images')) },
+      ...objectstore,
       { binary: 'nova-network', start: startNetwork },
       { binary: 'nova-volume', start: startVolume },
       { binary: 'nova-scheduler', start: startScheduler },

@@ -9,7 +9,7 @@ const defaults: Values = {
   my_ip: '127.0.0.1',
   state_path: 'state',
   fake_rabbit: true,
-  enabled_apis: ['ec2', 'images'],
+  enabled_apis: ['ec2', 'images', 'objectstore'],
   ec2_auth: 'keys',
   ec2_listen: '127.0.0.1',
   images_listen: '127.0.0.1',
@@ -33,6 +33,7 @@ export async function withDefaults(given: Values): Promise<Values> {
   if (values.logfile === undefined && values.logdir === undefined) values.logfile = '$state_path/nova-all.log';
   values.ec2_listen_port = await realPort(given.ec2_listen_port ?? 8773, values.ec2_listen);
   values.images_listen_port = await realPort(given.images_listen_port ?? 9292, values.images_listen);
+  values.s3_port = await realPort(given.s3_port ?? 3333, given.s3_host ?? values.my_ip);
   values.ec2_port ??= values.ec2_listen_port;
   values.glance_api_servers ??= [`${connectHost(String(values.images_listen))}:${String(values.images_listen_port)}`];
   return values;

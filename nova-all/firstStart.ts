@@ -88,23 +88,28 @@ async function makeNetwork({ runtime, db, say }: FirstStartParts): Promise<void>
   const range = parseCidr(flags.fixed_range);
   if (range === null || range.version !== 4)
     throw new StartupError(`--fixed_range=${flags.fixed_range} is no IPv4 range such as 10.0.0.0/22`);
-  const size = Number(range.size < BigInt(flags.network_size) ? range.size : BigInt(flags.network_size));
-  say(`making a network of ${size} addresses in ${flags.fixed_range}`);
+  const vlan = flags.network_manager.endsWith('VlanManager');
+  const most = BigInt(vlan ? Math.min(flags.network_size, 256) : flags.network_size);
+  const size = Number(range.size < most ? range.size : most);
+  // with VLANs each project has a network of its own
+  const count = vlan ? Math.min(64, Math.floor(Number(range.size) / size)) : 1;
+  say(`making ${count === 1 ? 'a network' : `${count} networks`} of ${size} addresses in ${flags.fixed_range}`);
   const request = {
     label: 'private',
     rangeV4: flags.fixed_range,
     rangeV6: null,
     gatewayV6: null,
-    count: 1,
+    count,
     size,
     multiHost: flags.multi_host,
     bridge: flags.flat_network_bridge,
-    bridgeInterface: flags.flat_interface,
+    bridgeInterface: flags.flat_interface ?? flags.vlan_interface ?? (vlan ? flags.public_interface : null),
     dns1: flags.flat_network_dns,
     dns2: null,
     projectId: null,
     uuid: null,
     vpnClients: flags.cnt_vpn_clients,
+    ...(vlan && { vlan: { start: flags.vlan_start, vpnStart: flags.vpn_start } }),
   };
   await makeNetworks({ db, random }, request);
 }

@@ -9,12 +9,12 @@ import { WholeCloud } from './cloud.js';
 import { shownDefaults, withDefaults } from './defaults.js';
 import { finishFirstStart, prepareState } from './firstStart.js';
 import { writeFlagFile } from './flagFile.js';
-import { ec2Url, writeRcFiles } from './rcFiles.js';
+import { ec2Url, s3Url, writeRcFiles } from './rcFiles.js';
 import { lockState } from './stateLock.js';
 
 const usage = {
   binary: 'nova-all',
-  summary: 'Runs a whole cloud in one process: the five daemons and the image registry.',
+  summary: 'Runs a whole cloud in one process: the five daemons, the objectstore and the image registry.',
   defaults: shownDefaults,
 };
 
@@ -72,6 +72,7 @@ function welcome(runtime: Program['runtime']): string {
     '',
     `  EC2 API   ${ec2Url(runtime)}`,
     ...(flags.enabled_apis.includes('images') ? [`  images    http://${flags.glance_api_servers[0]}`] : []),
+    ...(flags.enabled_apis.includes('objectstore') ? [`  S3 API    ${s3Url(runtime)}`] : []),
     `  state     ${flags.state_path}`,
     `  log       ${logFileOf(flags, 'nova-all') ?? 'standard error'}`,
     '',

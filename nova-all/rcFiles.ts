@@ -20,7 +20,7 @@ export async function writeRcFiles(runtime: Runtime, db: Db): Promise<void> {
       accessKey: user.access_key ?? '',
       secretKey: user.secret_key ?? '',
       ec2Url: ec2Url(runtime),
-      s3Url: `http://${flags.s3_dmz}:${flags.s3_port}`,
+      s3Url: s3Url(runtime),
       novaUrl: `${flags.osapi_scheme}://${flags.osapi_host}:${flags.osapi_port}${flags.osapi_path}`,
       caFile: flags.ca_file,
       keyFile: flags.credential_key_file,
@@ -35,4 +35,9 @@ export async function writeRcFiles(runtime: Runtime, db: Db): Promise<void> {
 /** The EC2 endpoint as clients see it. */
 export function ec2Url({ flags }: Runtime): string {
   return `${flags.ec2_scheme}://${flags.ec2_dmz_host}:${flags.ec2_port}${flags.ec2_path}`;
+}
+
+/** The objectstore as clients see it. */
+export function s3Url({ flags }: Runtime): string {
+  return `http://${flags.s3_dmz}:${flags.s3_port}`;
 }

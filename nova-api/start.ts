@@ -1,9 +1,16 @@
 import type { DaemonParts, RunningDaemon } from '../common/daemon.js';
 import { StartupError } from '../common/errors.js';
 import { novaVersion } from '../common/projectRoot.js';
-import type { HttpDoor } from './door.js';
+import type { HttpDoor } from '../common/http/door.js';
 import { ec2Door } from './ec2/start.js';
-import { apiLimits, listen, streamingLimits, type HttpAddress, type HttpLimits, type HttpListener } from './http.js';
+import {
+  apiLimits,
+  listen,
+  streamingLimits,
+  type HttpAddress,
+  type HttpLimits,
+  type HttpListener,
+} from '../common/http/listen.js';
 import { imagesDoor } from './images/start.js';
 
 /** nova-api as it runs. */
@@ -52,14 +59,17 @@ export async function startApi(parts: DaemonParts): Promise<RunningApi> {
     logger.warn(`The API ${name} of --enabled_apis does not exist yet and is left out`);
   }
   const listeners = new Map<string, HttpListener>();
+  const doors: HttpDoor[] = [];
   const stopAll = async (graceMs: number): Promise<void> => {
     await Promise.all([...listeners.values()].map((listener) => listener.stop(graceMs)));
+    await Promise.all(doors.map((door) => door.close?.()));
   };
   try {
     for (const name of names.filter((candidate) => Object.hasOwn(apis, candidate))) {
       const api = apis[name]!;
       const { host, port } = api.listen(runtime.flags);
       const door = await api.open(parts);
+      doors.push(door);
       listeners.set(name, await listen(runtime, door, { name, host, port, limits: api.limits }));
     }
   } catch (error) {

@@ -14,6 +14,8 @@ export interface ManageEnvironment {
   rawDatabase(): Promise<Db>;
   rpc(): Promise<Rpc>;
   images(): ImageService;
+  /** Writes bytes to standard output as they are. */
+  write?(data: Buffer): void;
 }
 
 /** One argument: a positional slot which an option fills as well. */
@@ -33,6 +35,7 @@ export type ArgumentValues = Readonly<Record<string, string | undefined>>;
 /** One `nova-manage category action`. */
 export interface Command {
   readonly summary: string;
+  /** Those of the command itself. `--help` and `--json` are every command's; one which lists `json` here prints its own. */
   readonly arguments: readonly Argument[];
   /** Answers the exit status; nothing is 0. */
   run(environment: ManageEnvironment, values: ArgumentValues): Promise<number | void>;
@@ -49,6 +52,16 @@ export class ArgumentCountError extends Error {}
 /** An option which the command doesn't have, or which lacks its value. */
 export class OptionError extends Error {}
 
+/** What keeps a command from being done, said on standard output without a CRITICAL line. */
+export class CommandError extends Error {
+  constructor(
+    message: string,
+    readonly status = 1,
+  ) {
+    super(message);
+  }
+}
+
 const helpArgument: Argument = {
   name: 'help',
   option: '--help',
@@ -57,15 +70,26 @@ const helpArgument: Argument = {
 };
 const jsonArgument: Argument = { name: 'json', option: '--json', help: 'print JSON', isSwitch: true };
 
-/** A switch which makes a listing print JSON. */
+/** A switch which makes a command print JSON of its own shape; for commands without it the printed lines are put into it. */
 export const json = jsonArgument;
+
+/** Prints `data` as JSON where that is asked for, else what `print` prints. */
+export function printOrJson(
+  environment: ManageEnvironment,
+  values: ArgumentValues,
+  data: unknown,
+  print: () => void,
+): void {
+  if (values['json']) environment.print(JSON.stringify(data, null, 2));
+  else print();
+}
 
 /**
  * Reads what follows the action: options and positionals in any order. `--opt value` and `--opt=value` fill the slot of
  * the same argument. Throws OptionError and ArgumentCountError. Answers undefined when help is asked for.
  */
 export function readArguments(command: Command, argv: readonly string[]): ArgumentValues | undefined {
-  const known = [...command.arguments, helpArgument];
+  const known = [...command.arguments.filter((argument) => argument !== jsonArgument), jsonArgument, helpArgument];
   const values: Record<string, string> = {};
   const positionals: string[] = [];
   for (let at = 0; at < argv.length; at++) {
@@ -116,9 +140,9 @@ function findOption(known: readonly Argument[], option: string): Argument {
   return matches[0]!;
 }
 
-/** The lines which `--help` prints. */
-export function commandHelp(category: string, action: string, command: Command): string[] {
-  const options = command.arguments.filter((argument) => argument.option !== undefined);
+/** Usage and options, as 2011.3 prints them. */
+export function commandUsage(category: string, action: string, command: Command): string[] {
+  const options = command.arguments.filter((argument) => argument.option !== undefined && argument !== jsonArgument);
   const rows = [
     ['-h, --help', helpArgument.help],
     ...options.map((argument) => [
@@ -136,6 +160,26 @@ export function commandHelp(category: string, action: string, command: Command):
       : []),
     'Options:',
     ...rows.map(([left, right]) => `  ${left!.padEnd(width)}  ${right}`),
+  ];
+}
+
+/** The lines which `--help` prints: what the command does, its usage and options, and how arguments may be given. */
+export function commandHelp(category: string, action: string, command: Command): string[] {
+  const slots = command.arguments.filter((argument) => !argument.isSwitch);
+  const order = slots.map(({ name, required }) => (required ? `<${name}>` : `[<${name}>]`)).join(' ');
+  const filled = slots.some((argument) => argument.option !== undefined);
+  return [
+    ...commandUsage(category, action, command),
+    '',
+    '  --json  print JSON, for programs',
+    '',
+    command.summary,
+    ...(slots.length > 0
+      ? [
+          `Arguments in order: ${order}`,
+          ...(filled ? ['Each may be given in its place, or by its option; not both ways.'] : []),
+        ]
+      : []),
   ];
 }
 

@@ -93,6 +93,7 @@ function openEnvironment(
     database: () => (checked ??= rawDatabase().then(withSchema)),
     rpc: async () => (await (bus ??= connectBus(runtime))).rpc,
     images: () => createImageService(runtime),
+    write: (data) => void process.stdout.write(data),
   };
   const close = async (): Promise<void> => {
     await bus?.then(({ transport }) => transport.close()).catch(() => undefined);

@@ -2,9 +2,13 @@ import { errorText, StartupError } from '../common/errors.js';
 import { categories } from './categories/index.js';
 import {
   ArgumentCountError,
+  type ArgumentValues,
   type Category,
   type Command,
+  CommandError,
   commandHelp,
+  commandUsage,
+  json,
   type ManageEnvironment,
   OptionError,
   readArguments,
@@ -85,17 +89,24 @@ async function runCommand(
   environment: ManageEnvironment,
   output: ManageOutput,
 ): Promise<number> {
-  const help = commandHelp(category, action, command);
+  let values: ArgumentValues | undefined;
   try {
-    const values = readArguments(command, words);
+    values = readArguments(command, words);
     if (values === undefined) {
-      help.forEach(output.out);
+      commandHelp(category, action, command).forEach(output.out);
       return 0;
     }
-    return (await command.run(environment, values)) ?? 0;
+    if (values['json'] === undefined || command.arguments.includes(json)) {
+      return (await command.run(environment, values)) ?? 0;
+    }
+    const lines: string[] = [];
+    const status = (await command.run({ ...environment, print: (line) => void lines.push(line) }, values)) ?? 0;
+    output.out(JSON.stringify({ status, output: lines }, null, 2));
+    return status;
   } catch (error) {
+    const usage = commandUsage(category, action, command);
     if (error instanceof OptionError) {
-      output.err(help[0]!);
+      output.err(usage[0]!);
       output.err('');
       output.err(`nova-manage: error: ${error.message}`);
       return 2;
@@ -103,9 +114,18 @@ async function runCommand(
     if (error instanceof ArgumentCountError) {
       output.out('Possible wrong number of arguments supplied');
       output.out(command.summary);
-      help.forEach(output.out);
+      usage.forEach(output.out);
       output.err(`nova-manage: ${error.message}`);
       return 1;
+    }
+    if (values?.['json'] !== undefined) {
+      const status = error instanceof CommandError ? error.status : 1;
+      output.out(JSON.stringify({ status, error: errorText(error) }, null, 2));
+      return status;
+    }
+    if (error instanceof CommandError) {
+      output.out(error.message);
+      return error.status;
     }
     if (error instanceof StartupError) {
       output.err(`nova-manage: ${error.message}`);

@@ -11,6 +11,7 @@ packages=(
   awscli                   # aws
   python3-boto             # boto 2.49
   python3-boto3            # boto3
+  s3cmd curl               # s3cmd, and what fetches signed URLs
   g++ make python3         # SQLite's binding, where no prebuilt one fits
   util-linux               # runuser
 )

@@ -30,6 +30,8 @@ run(process.execPath, [
   '--timeout',
   unitOnly ? '20000' : '120000',
   '--forbid-only',
+  // A connection which a failed test left open must not keep the run from its end.
+  '--exit',
   ...args,
   ...files,
 ]);

@@ -14,7 +14,7 @@ import { createImageService } from '../common/images/client.js';
 import { createRpc } from '../common/rpc/client.js';
 import { InProcessBus } from '../common/rpc/inProcess.js';
 import type { HttpFetch } from '../common/runtime/runtime.js';
-import type { HttpDoor } from '../nova-api/door.js';
+import type { HttpDoor } from '../common/http/door.js';
 import { ec2Door } from '../nova-api/ec2/start.js';
 import { imagesDoor } from '../nova-api/images/start.js';
 import { startCompute } from '../nova-compute/start.js';

@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { Clock } from '../common/runtime/runtime.js';
 import { isoTimeOf } from '../common/time.js';
-import type { HttpDoor } from '../nova-api/door.js';
+import type { HttpDoor } from '../common/http/door.js';
 
 /** Who calls: an access key with its project, and the secret key. */
 export interface Credentials {

@@ -1,4 +1,4 @@
-import type { Files } from '../common/runtime/runtime.js';
+import type { Files, FileStat } from '../common/runtime/runtime.js';
 
 /** A host's files, in memory: they outlive a daemon which is killed, and two runs see the same. */
 export class MemoryFiles implements Files {
@@ -8,7 +8,7 @@ export class MemoryFiles implements Files {
     return this.#get(path).toString('utf8');
   }
 
-  async writeAtomic(path: string, content: string): Promise<void> {
+  async writeAtomic(path: string, content: string | Uint8Array): Promise<void> {
     this.#files.set(path, Buffer.from(content));
   }
 
@@ -38,8 +38,24 @@ export class MemoryFiles implements Files {
     return true;
   }
 
-  async *readChunks(path: string): AsyncIterable<Uint8Array> {
-    yield this.#get(path);
+  async stat(path: string): Promise<FileStat | null> {
+    const content = this.#files.get(path);
+    if (content !== undefined) return { kind: 'file', size: content.length, modified: 0 };
+    return (await this.list(path)).length > 0 ? { kind: 'folder', size: 0, modified: 0 } : null;
+  }
+
+  async rename(from: string, to: string): Promise<void> {
+    this.#files.set(to, this.#get(from));
+    this.#files.delete(from);
+  }
+
+  async removeEmptyFolder(path: string): Promise<boolean> {
+    return (await this.list(path)).length === 0;
+  }
+
+  async *readChunks(path: string, range?: { start: number; end: number }): AsyncIterable<Uint8Array> {
+    const content = this.#get(path);
+    yield range === undefined ? content : content.subarray(range.start, range.end + 1);
   }
 
   async writeChunks(path: string, source: AsyncIterable<Uint8Array>): Promise<void> {

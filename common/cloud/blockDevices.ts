@@ -125,6 +125,19 @@ function imageBlockDevices(image: Image): BlockDevice[] {
   });
 }
 
+/**
+ * The block devices with which instances of an image start: swap and ephemeral space, overridden by its own list, what
+ * that takes away left out (nova 2011.3, nova/api/ec2/cloud.py _format_mappings).
+ */
+export function devicesOfImage(image: Image): BlockDevice[] {
+  const devices = new Map<string, BlockDevice>();
+  for (const device of [...imageMappings(image), ...imageBlockDevices(image)]) {
+    devices.delete(device.deviceName);
+    devices.set(device.deviceName, device);
+  }
+  return [...devices.values()].filter((device) => device.noDevice !== true && device.virtualName !== 'NoDevice');
+}
+
 /** The name of the root device which an image states: its property, or its mapping `root`. Null when it states none. */
 export function rootDeviceName(image: Image): string | null {
   const property = image.properties['root_device_name'];
@@ -140,7 +153,7 @@ export function rootDeviceName(image: Image): string | null {
 export async function requireOwnBlockDevices(
   db: Queryable,
   context: Context,
-  rows: readonly MappingFields[],
+  rows: readonly Pick<MappingFields, 'volume_id' | 'snapshot_id'>[],
   find: {
     volume(db: Queryable, id: number): Promise<VolumeRow | undefined>;
     snapshot(db: Queryable, id: number): Promise<SnapshotRow | undefined>;

@@ -1,35 +1,86 @@
+import { CertificateAuthority } from '../crypto/ca.js';
 import { Addresses } from './addresses.js';
+import { Bundles } from './bundles.js';
+import { Credentials } from './credentials.js';
+import { Guests } from './guests.js';
+import { HostControl } from './hostControl.js';
+import { Hosts } from './hosts.js';
 import { Images } from './images.js';
+import { InstanceAttributes } from './instanceAttributes.js';
+import { InstanceImages } from './instanceImages.js';
 import { Instances } from './instances.js';
 import { KeyPairs } from './keyPairs.js';
+import { GuestMetadata } from './metadata.js';
 import type { CloudParts } from './parts.js';
+import { Power } from './power.js';
+import { Projects } from './projects.js';
+import { ProviderFirewall } from './providerFirewall.js';
 import { Quotas } from './quotas.js';
+import { Rebuilds } from './rebuilds.js';
+import { Resizes } from './resizes.js';
 import { SecurityGroups } from './securityGroups.js';
 import { Tags } from './tags.js';
+import { Users } from './users.js';
 import { Volumes } from './volumes.js';
+import { VolumeTypes } from './volumeTypes.js';
+import { Vpns } from './vpns.js';
 import { Zones } from './zones.js';
 
 /** The rules of the cloud, one object a resource. Doors, nova-manage and nova-compute call them; they know no HTTP. */
 export class Cloud {
   readonly addresses: Addresses;
+  readonly authority: CertificateAuthority;
+  readonly bundles: Bundles;
+  readonly credentials: Credentials;
+  readonly guests: Guests;
+  readonly hostControl: HostControl;
+  readonly hosts: Hosts;
   readonly images: Images;
+  readonly instanceAttributes: InstanceAttributes;
+  readonly instanceImages: InstanceImages;
   readonly instances: Instances;
   readonly keyPairs: KeyPairs;
+  readonly metadata: GuestMetadata;
+  readonly power: Power;
+  readonly projects: Projects;
+  readonly providerFirewall: ProviderFirewall;
   readonly quotas: Quotas;
+  readonly rebuilds: Rebuilds;
+  readonly resizes: Resizes;
   readonly securityGroups: SecurityGroups;
   readonly tags: Tags;
+  readonly users: Users;
   readonly volumes: Volumes;
+  readonly volumeTypes: VolumeTypes;
+  readonly vpns: Vpns;
   readonly zones: Zones;
 
   constructor(readonly parts: CloudParts) {
     this.quotas = new Quotas(parts);
     this.images = new Images(parts);
     this.keyPairs = new KeyPairs(parts);
+    this.metadata = new GuestMetadata(parts);
+    this.bundles = new Bundles(parts);
     this.securityGroups = new SecurityGroups(parts);
     this.volumes = new Volumes(parts, this.quotas);
+    this.volumeTypes = new VolumeTypes(parts);
     this.addresses = new Addresses(parts);
     this.instances = new Instances(parts, this);
+    this.instanceAttributes = new InstanceAttributes(parts, this);
+    this.instanceImages = new InstanceImages(parts, this);
+    this.power = new Power(parts);
+    this.rebuilds = new Rebuilds(parts, this);
+    this.resizes = new Resizes(parts);
+    this.guests = new Guests(parts);
+    this.hostControl = new HostControl(parts);
     this.tags = new Tags(parts, this);
     this.zones = new Zones(parts);
+    this.authority = new CertificateAuthority(parts.runtime);
+    this.credentials = new Credentials(parts, this.authority);
+    this.hosts = new Hosts(parts);
+    this.users = new Users(parts);
+    this.projects = new Projects(parts);
+    this.providerFirewall = new ProviderFirewall(parts);
+    this.vpns = new Vpns(parts, this, this.authority);
   }
 }

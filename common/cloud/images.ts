@@ -29,6 +29,33 @@ export function imageState(image: Image): string {
   return image.status === 'active' ? 'available' : image.status;
 }
 
+/** What may be said of an image. Absent is left as it is. */
+export interface ImageChanges {
+  readonly name?: string;
+  readonly isPublic?: boolean;
+  readonly description?: string;
+  readonly architecture?: string;
+  /** Decimal ids of the image service. */
+  readonly kernelId?: string;
+  readonly ramdiskId?: string;
+}
+
+/** Throws ApiError for texts which an image registry could not keep: they travel in headers. */
+export function checkImageTexts(texts: {
+  readonly name?: string;
+  readonly description?: string;
+  readonly architecture?: string;
+  readonly rootDeviceName?: string;
+}): void {
+  for (const name of ['name', 'description', 'architecture', 'rootDeviceName'] as const) {
+    const value = texts[name];
+    // eslint-disable-next-line no-control-regex -- control characters are the point
+    if (value !== undefined && (value.length > 255 || /[\u0000-\u001f\u007f]/.test(value))) {
+      throw new ApiError(`The ${name} may have at most 255 characters, and no line breaks`, 'InvalidParameterValue');
+    }
+  }
+}
+
 /** The rules about images. */
 export class Images {
   constructor(private readonly parts: CloudParts) {}
@@ -72,6 +99,24 @@ export class Images {
   async setPublic(context: Context, ec2Id: string, isPublic: boolean): Promise<void> {
     const image = await this.#owned(context, ec2Id);
     await this.parts.images.update(context, image.id, { is_public: isPublic });
+  }
+
+  /** Changes what is said of an image. Only its project and administrators may. Answers the image as it is now. */
+  async describe(context: Context, ec2Id: string, changes: ImageChanges): Promise<Image> {
+    const image = await this.#owned(context, ec2Id);
+    checkImageTexts(changes);
+    const { name, isPublic, description, architecture, kernelId, ramdiskId } = changes;
+    const properties = {
+      ...(description !== undefined && { description }),
+      ...(architecture !== undefined && { architecture }),
+      ...(kernelId !== undefined && { kernel_id: kernelId }),
+      ...(ramdiskId !== undefined && { ramdisk_id: ramdiskId }),
+    };
+    return this.parts.images.update(context, image.id, {
+      ...(name !== undefined && { name }),
+      ...(isPublic !== undefined && { is_public: isPublic }),
+      properties,
+    });
   }
 
   /** Throws ApiError unless an instance can be started from it. */

@@ -1,7 +1,7 @@
 import type { Context } from '../context.js';
 import { hasTable } from '../db/indexes.js';
 import { failInstance } from '../db/instanceActions.js';
-import { changeInstance, findInstance, requestTermination, type ExpectedInstance } from '../db/instances.js';
+import { findInstance, requestTermination } from '../db/instances.js';
 import { extraSpecsOf, getInstanceTypeByName, listInstanceTypes } from '../db/instanceTypes.js';
 import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
 import { findKeyPair, type KeyPair } from '../db/keyPairs.js';
@@ -10,10 +10,11 @@ import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
 import { findSnapshot } from '../db/snapshots.js';
 import { findVolume } from '../db/volumes.js';
 import type { Values } from '../db/db.js';
-import { ApiError, errorText, InstanceNotFound, InstanceNotRunning, KeypairNotFound } from '../errors.js';
+import { errorText, InstanceNotFound, InstanceNotRunning, KeypairNotFound } from '../errors.js';
 import type { Image } from '../images/imageService.js';
 import { dbTime } from '../time.js';
 import { mappingRows, requireOwnBlockDevices } from './blockDevices.js';
+import { operate, refuseLocked, type InstanceState, type StateChange } from './instanceOperation.js';
 import type { Images } from './images.js';
 import type { CloudParts } from './parts.js';
 import type { Quotas } from './quotas.js';
@@ -30,27 +31,7 @@ import {
 } from './launch.js';
 import type { GroupRef, SecurityGroups } from './securityGroups.js';
 
-/** Which of an instance's columns tell its state. */
-export type InstanceState = Pick<InstanceRow, 'id' | 'vm_state' | 'task_state' | 'power_state' | 'deleted'>;
-
-/** What a request did to an instance; equal where there was nothing to do. */
-export interface StateChange {
-  readonly before: InstanceState;
-  readonly after: InstanceState;
-}
-
-/** What a request does to an instance before its host is told. */
-interface Operation {
-  /** The task which begins. */
-  readonly taskState: string;
-  /** The states in which it is possible. */
-  readonly expected: ExpectedInstance;
-  /** States in which there is nothing to do. */
-  readonly done?: (row: InstanceRow) => boolean;
-  /** What is written beside the task. */
-  readonly values: () => Values<'instances'>;
-  readonly tell: (row: InstanceRow, host: string) => Promise<void>;
-}
+export type { InstanceState, StateChange } from './instanceOperation.js';
 
 /** The rules about instances. */
 export class Instances {
@@ -143,7 +124,7 @@ export class Instances {
     const { db, rpc } = this.parts;
     const row = await this.#own(context, id, { terminated: true });
     if (row.deleted) return { before: row, after: row };
-    this.#refuseLocked(context, row);
+    refuseLocked(context, row);
     const termination = await requestTermination(db, id);
     if (termination.kind === 'missing') return { before: row, after: { ...row, deleted: true } };
 
@@ -160,7 +141,7 @@ export class Instances {
 
   /** Stops a running instance. One which is stopped already is no error. */
   async stop(context: Context, id: number): Promise<StateChange> {
-    return this.#operate(context, id, {
+    return operate(this.parts, context, id, {
       taskState: 'stopping',
       expected: { vmState: ['active', 'rebuilding'], taskState: [null, 'stopping', 'rebooting'] },
       done: (row) => row.vm_state === 'stopped' && row.task_state === null,
@@ -171,7 +152,7 @@ export class Instances {
 
   /** Starts a stopped instance, on whatever host the scheduler picks. One which runs already is no error. */
   async start(context: Context, id: number): Promise<StateChange> {
-    return this.#operate(context, id, {
+    return operate(this.parts, context, id, {
       taskState: 'starting',
       expected: { vmState: ['stopped'], taskState: [null, 'starting'] },
       done: (row) => row.vm_state === 'active' && row.task_state === null,
@@ -186,7 +167,7 @@ export class Instances {
 
   /** Reboots an instance which runs, or which failed on its host. */
   async reboot(context: Context, id: number): Promise<StateChange> {
-    return this.#operate(context, id, {
+    return operate(this.parts, context, id, {
       taskState: 'rebooting',
       expected: { vmState: ['active', 'error'], taskState: [null, 'rebooting'] },
       values: () => ({ vm_state: 'active' }),
@@ -317,36 +298,6 @@ export class Instances {
     await Promise.all(casts);
   }
 
-  /**
-   * One change of state: writes it if the instance is in a state which allows it, tells the host, and takes the change
-   * back when nobody could be told. Throws ApiError (IncorrectInstanceState) in any other state.
-   */
-  async #operate(context: Context, id: number, operation: Operation): Promise<StateChange> {
-    const before = await this.#own(context, id);
-    this.#refuseLocked(context, before);
-    if (operation.done?.(before) === true) return { before, after: before };
-    if (before.host === null) throw this.#incorrectState(before);
-    const values = { ...operation.values(), task_state: operation.taskState };
-    const expected = { ...operation.expected, host: before.host };
-    if (!(await changeInstance(this.parts.db, id, changed(before, values), expected))) {
-      throw this.#incorrectState((await findInstance(this.parts.db, id)) ?? before);
-    }
-    await this.#orRevert(before, operation.taskState, operation.tell(before, before.host));
-    return { before, after: { ...before, ...values } as InstanceRow };
-  }
-
-  /** Waits until the host has been told; if it can't be, takes the change back, so that the caller may try again. */
-  async #orRevert(before: InstanceRow, taskState: string, told: Promise<void>): Promise<void> {
-    try {
-      await told;
-    } catch (error) {
-      const { vm_state, terminated_at } = before;
-      const expected = { host: before.host, taskState: [taskState] };
-      await changeInstance(this.parts.db, before.id, { vm_state, task_state: null, terminated_at }, expected);
-      throw error;
-    }
-  }
-
   /** What is left to do for an instance which was deleted before any host had it. */
   async #releaseUnscheduled(
     context: Context,
@@ -376,20 +327,6 @@ export class Instances {
     return row;
   }
 
-  #refuseLocked(context: Context, row: InstanceRow): void {
-    if (row.locked === true && !context.isAdmin) {
-      throw new ApiError('The instance is locked by an administrator', 'OperationNotPermitted');
-    }
-  }
-
-  #incorrectState(row: InstanceRow): ApiError {
-    const task = row.task_state === null ? '' : `, ${row.task_state}`;
-    return new ApiError(
-      `The instance is not in a state in which this is possible: it is ${row.vm_state}${task}`,
-      'IncorrectInstanceState',
-    );
-  }
-
   #terminatedSince(): string {
     const { clock, flags } = this.parts.runtime;
     return dbTime(clock.now() - flags.ec2_terminated_visible * 1000);
@@ -402,9 +339,3 @@ export class Instances {
 
 /** Nova 2011.3 draws the characters of a reservation id from these. */
 const reservationLetters = '0123456789abcdefghijklmnopqrstuvwxyz';
-
-/** Only what differs: a column which keeps its value is not written, as in 2011.3. */
-function changed(row: InstanceRow, values: Values<'instances'>): Values<'instances'> {
-  const entries = Object.entries(values).filter(([column, value]) => row[column as keyof InstanceRow] !== value);
-  return entries.length > 0 ? (Object.fromEntries(entries) as Values<'instances'>) : values;
-}

@@ -42,9 +42,12 @@ export async function makeNetworks(parts: { db: Db; random: Random }, request: N
   return createNetworks(parts.db, (existing) => {
     const v4 = subnetsV4(request, existing);
     const v6 = subnetsV6(request);
-    return Array.from({ length: Math.max(v4.length, v6.length) }, (_, index) => {
+    const length = Math.max(v4.length, v6.length);
+    checkVlans(request, existing, length);
+    const ports = vpnPorts(request, existing, length);
+    return Array.from({ length }, (_, index) => {
       const uuid = request.uuid !== null && request.count === 1 ? request.uuid : parts.random.uuid();
-      return planOne(request, index, v4[index], v6[index], uuid);
+      return planOne(request, index, v4[index], v6[index], uuid, ports[index]);
     });
   });
 }
@@ -65,6 +68,22 @@ function checkRequest(request: NetworkRequest): void {
   if (request.vlan !== undefined && request.count + request.vlan.start > 4094) {
     throw new Invalid('The sum between the number of networks and the vlan start cannot be greater than 4094');
   }
+}
+
+/** Two projects in one VLAN would see each other's guests. */
+function checkVlans({ vlan }: NetworkRequest, existing: readonly NetworkRow[], count: number): void {
+  if (vlan === undefined) return;
+  const other = existing.find((row) => row.vlan !== null && row.vlan >= vlan.start && row.vlan < vlan.start + count);
+  if (other !== undefined) throw new Invalid(`VLAN ${other.vlan} is in use by network ${other.cidr ?? other.id}`);
+}
+
+/** The first ports from vpnStart on which no cloudpipe has: with the same port two would not be told apart. */
+function vpnPorts({ vlan }: NetworkRequest, existing: readonly NetworkRow[], count: number): number[] {
+  if (vlan === undefined) return [];
+  const used = new Set(existing.map((row) => row.vpn_public_port));
+  const ports: number[] = [];
+  for (let port = vlan.vpnStart; ports.length < count; port++) if (!used.has(port)) ports.push(port);
+  return ports;
 }
 
 function subnetBits(size: number): number {
@@ -131,6 +150,7 @@ function planOne(
   v4: Cidr | undefined,
   v6: Cidr | undefined,
   uuid: string,
+  vpnPort: number | undefined,
 ): { network: Values<'networks'>; addresses: NewFixedIp[] } {
   const { vlan } = request;
   const network: Values<'networks'> = {
@@ -142,7 +162,7 @@ function planOne(
     uuid,
   };
   if (vlan === undefined) Object.assign(network, { dns1: request.dns1, dns2: request.dns2 });
-  else Object.assign(network, { vlan: vlan.start + index, vpn_public_port: vlan.vpnStart + index });
+  else Object.assign(network, { vlan: vlan.start + index, vpn_public_port: vpnPort! });
   if (v6 !== undefined) {
     Object.assign(network, {
       cidr_v6: formatCidr(v6),

@@ -12,6 +12,7 @@ import {
   updateVolumeTexts,
   type VolumeDetails,
 } from '../db/volumes.js';
+import { getVolumeType } from '../db/volumeTypes.js';
 import {
   ApiError,
   InstanceNotFound,
@@ -71,15 +72,18 @@ export class Volumes {
 
   /**
    * Creates a volume for the caller's project. Its row is `creating`; or `error` when no scheduler could be told. Throws
-   * QuotaError, SnapshotNotFound, ApiError for a snapshot which isn't ready, InvalidParameterValue.
+   * QuotaError, SnapshotNotFound, ApiError for a snapshot which isn't ready, VolumeTypeNotFound, InvalidParameterValue.
    */
   async create(context: Context, wish: VolumeWish): Promise<VolumeRow> {
     const { db, rpc, runtime } = this.parts;
     const projectId = context.requireProject();
     const size = await this.#sizeOf(context, wish);
     const texts = columns(wish);
+    const items = Object.entries(wish.metadata ?? {}).map(([key, value]) => ({ key, value }));
+    if (items.length > 0) await this.quotas.checkMetadata(context, items, items.length);
     const volume = await db.transaction(async (tx) => {
       await this.quotas.checkVolume(tx, context, size);
+      if (wish.volumeTypeId !== undefined) await getVolumeType(tx, wish.volumeTypeId);
       const values = {
         user_id: context.userId,
         project_id: projectId,

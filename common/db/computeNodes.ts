@@ -1,4 +1,4 @@
-import type { Db, Values } from './db.js';
+import type { Db, Queryable, Values } from './db.js';
 import { findService } from './services.js';
 
 /** A host's figures in `compute_nodes`. */
@@ -34,4 +34,21 @@ export async function writeComputeNode(db: Db, host: string, figures: ComputeNod
     else await tx.update('compute_nodes', figures, 'id = ?', [known.id]);
     return true;
   });
+}
+
+/** What a compute host has left, as its own row says. */
+export interface FreeResources {
+  host: string;
+  memory_mb: number;
+  local_gb: number;
+}
+
+/** What the hosts of a topic which are not disabled have left, by the age of their rows. One query. */
+export async function listFreeResources(db: Queryable, topic: string): Promise<FreeResources[]> {
+  return db.all<FreeResources>(
+    'SELECT s.host AS host, c.memory_mb - c.memory_mb_used AS memory_mb, c.local_gb - c.local_gb_used AS local_gb ' +
+      'FROM compute_nodes c JOIN services s ON s.id = c.service_id WHERE s.topic = ? AND s.host IS NOT NULL AND ' +
+      's.disabled = ? AND s.deleted = ? AND c.deleted = ? ORDER BY s.id',
+    [topic, false, false, false],
+  );
 }

@@ -44,18 +44,20 @@ export async function claimHostFixedIp(db: Db, network: NetworkRow, host: string
 }
 
 /**
- * Gives an instance the address which it wishes. Of racing callers one gets it. Throws FixedIpNotFoundForNetwork when
- * the network has no such address to give, FixedIpAlreadyInUse when another instance has it.
+ * Gives an instance the address which it wishes; with `reserved` one which is kept for its kind, as a cloudpipe's. Of
+ * racing callers one gets it. Throws FixedIpNotFoundForNetwork when the network has no such address to give,
+ * FixedIpAlreadyInUse when another instance has it.
  */
 export async function claimWishedFixedIp(
   db: Db,
   network: NetworkRow,
   address: string,
   instanceId: number,
+  options: { reserved?: boolean } = {},
 ): Promise<FixedIpRow> {
   return db.transaction(async (tx) => {
     const where = 'address = ? AND network_id = ? AND reserved = ? AND deleted = ?';
-    const params = [address, network.id, false, false];
+    const params = [address, network.id, options.reserved ?? false, false];
     const usable = !unusableAddresses(network).includes(address);
     if (usable) await tx.update('fixed_ips', { instance_id: instanceId }, `${where} AND instance_id IS NULL`, params);
     const row = await tx.first<FixedIpRow>(`SELECT * FROM fixed_ips WHERE ${where} LIMIT 1${tx.forUpdate}`, params);
@@ -154,24 +156,18 @@ export async function fixedIpByAddress(db: Queryable, address: string): Promise<
   return rows.find((row) => row.instance_id !== null) ?? rows[0];
 }
 
-/** The addresses of a network which are in use, by ascending id: what its DHCP server knows. */
-export async function allocatedFixedIps(db: Queryable, networkId: number): Promise<FixedIpRow[]> {
-  return db.all<FixedIpRow>(
-    'SELECT * FROM fixed_ips WHERE network_id = ? AND instance_id IS NOT NULL AND virtual_interface_id IS NOT NULL ' +
-      'AND deleted = ? ORDER BY id',
-    [networkId, false],
-  );
-}
-
 /** Every address, or those of instances on a host, with what `nova-manage fixed list` shows; by ascending id. */
 export async function listFixedIps(
   db: Queryable,
   host: string | null = null,
-): Promise<(FixedIpRow & { cidr: string | null; hostname: string | null; instance_host: string | null })[]> {
+): Promise<
+  (FixedIpRow & { cidr: string | null; mac: string | null; hostname: string | null; instance_host: string | null })[]
+> {
   const of = host === null ? '' : ' AND i.host = ?';
   return db.all(
-    'SELECT f.*, n.cidr AS cidr, i.hostname AS hostname, i.host AS instance_host FROM fixed_ips f ' +
+    'SELECT f.*, n.cidr AS cidr, v.address AS mac, i.hostname AS hostname, i.host AS instance_host FROM fixed_ips f ' +
       'LEFT JOIN networks n ON n.id = f.network_id LEFT JOIN instances i ON i.id = f.instance_id ' +
+      'LEFT JOIN virtual_interfaces v ON v.id = f.virtual_interface_id ' +
       `WHERE f.deleted = ?${of} ORDER BY f.id`,
     host === null ? [false] : [false, host],
   );
@@ -207,16 +203,18 @@ export async function releaseFixedIp(db: Db, address: string): Promise<{ freed: 
 
 /**
  * Frees addresses which were deallocated before `before` (a row's time) and whose lease never ended, on networks of a
- * host: those it is the host of, and for multi_host networks those of instances on it. Answers how many.
+ * host: those it is the host of, and for multi_host networks those of instances on it. Networks and instances which have
+ * no host (any longer) are anybody's: nobody else would free them. Answers how many.
  */
 export async function freeTimedOutFixedIps(db: Queryable, host: string, before: string): Promise<number> {
   return db.update(
     'fixed_ips',
     { instance_id: null, leased: false },
     'instance_id IS NOT NULL AND allocated = ? AND deleted = ? AND updated_at < ? AND (network_id IN ' +
-      '(SELECT id FROM networks WHERE host = ? AND deleted = ?) OR (network_id IN (SELECT id FROM networks WHERE ' +
-      'multi_host = ? AND deleted = ?) AND instance_id IN (SELECT id FROM instances WHERE host = ?)))',
-    [false, false, before, host, false, true, false, host],
+      "(SELECT id FROM networks WHERE deleted = ? AND (host = ? OR (multi_host = ? AND (host IS NULL OR host = '')))) " +
+      'OR (network_id IN (SELECT id FROM networks WHERE multi_host = ? AND deleted = ?) AND instance_id NOT IN ' +
+      '(SELECT id FROM instances WHERE host IS NOT NULL AND host <> ?)))',
+    [false, false, before, false, host, false, true, false, host],
   );
 }
 

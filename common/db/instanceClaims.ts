@@ -85,7 +85,7 @@ export async function changeClaimed(
 export async function failClaimed(
   db: Db,
   claim: InstanceClaim,
-  failure: { action: string; reason: string; vmState: 'error' | 'active'; powerState?: number },
+  failure: { action: string; reason: string; vmState: string; powerState?: number },
 ): Promise<boolean> {
   return db.transaction(async (tx) => {
     const values: Values<'instances'> = { task_state: null };

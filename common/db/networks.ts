@@ -1,5 +1,5 @@
 import { addressAt, parseCidr } from '../ipAddress.js';
-import { NetworkNotFound } from '../errors.js';
+import { NetworkNotFound, NoMoreNetworks } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx, type Values } from './db.js';
 import type { NetworkRow } from './rows.js';
 
@@ -125,34 +125,53 @@ export async function hostHomelessNetworks(db: Queryable, host: string): Promise
 export async function changeNetwork(
   db: Queryable,
   id: number,
-  values: { project_id?: string | null; host?: string | null; uuid?: string; injected?: boolean },
+  values: Pick<
+    Values<'networks'>,
+    'project_id' | 'host' | 'uuid' | 'injected' | 'gateway_v6' | 'vpn_public_address' | 'vpn_public_port'
+  >,
 ): Promise<boolean> {
   return (await db.update('networks', values, 'id = ? AND deleted = ?', [id, false])) > 0;
 }
 
 /**
  * The networks of a project; when it has none, the first free one becomes its (Vlan). Racing callers of one project get
- * the same network, those of different projects different ones. Empty when none is free. `more` adds another network
- * though the project has some.
+ * the same network, those of different projects different ones. `more` adds another network though the project has some.
+ * Throws NoMoreNetworks when none is free.
  */
 export async function associateNetwork(db: Db, projectId: string, more = false): Promise<NetworkRow[]> {
   return db.transaction(async (tx) => {
     await tx.lock(`network-project:${projectId}`);
     const own = await networksOfProject(tx, projectId);
     if (own.length > 0 && !more) return own;
-    await claimNetwork(tx, projectId);
+    if (!(await claimNetwork(tx, projectId))) throw new NoMoreNetworks();
     return networksOfProject(tx, projectId);
   });
 }
 
-async function claimNetwork(tx: Tx, projectId: string): Promise<void> {
+async function claimNetwork(tx: Tx, projectId: string): Promise<boolean> {
   const free = await tx.all<{ id: number }>(
     'SELECT id FROM networks WHERE project_id IS NULL AND vlan IS NOT NULL AND deleted = ? ORDER BY id',
     [false],
   );
   for (const { id } of free) {
-    if ((await tx.update('networks', { project_id: projectId }, 'id = ? AND project_id IS NULL', [id])) > 0) return;
+    if ((await tx.update('networks', { project_id: projectId }, 'id = ? AND project_id IS NULL', [id])) > 0)
+      return true;
   }
+  return false;
+}
+
+/**
+ * Takes a project's networks away from it; their hosts go, too, so that the next project's first instance chooses anew
+ * (nova 2011.3, network_disassociate). Answers how many. Addresses which instances hold stay theirs.
+ */
+export async function disassociateNetworks(db: Queryable, projectId: string): Promise<number> {
+  return db.update('networks', { project_id: null, host: null }, 'project_id = ? AND deleted = ?', [projectId, false]);
+}
+
+/** Gives a network the public address of its cloudpipe, unless it has one; answers whether. Of racing callers one does. */
+export async function fillVpnPublicAddress(db: Queryable, id: number, address: string): Promise<boolean> {
+  const where = 'id = ? AND vpn_public_address IS NULL AND deleted = ?';
+  return (await db.update('networks', { vpn_public_address: address }, where, [id, false])) > 0;
 }
 
 /** The networks of a project, by ascending id. */

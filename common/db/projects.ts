@@ -1,6 +1,7 @@
 import { ProjectExists, ProjectMembershipNotFound, ProjectNotFound } from '../errors.js';
 import type { Db, Queryable, Tx } from './db.js';
 import { isUniqueViolation } from './failures.js';
+import { disassociateNetworks } from './networks.js';
 import type { ProjectRow } from './rows.js';
 import { insertOnce, userById } from './users.js';
 
@@ -29,15 +30,24 @@ export async function listProjects(db: Queryable, userId?: string): Promise<Proj
 }
 
 /**
- * Makes a project whose manager is its first member. Throws UserNotFound for the manager and ProjectExists; of two
- * racing callers one makes it.
+ * Makes a project whose manager is its first member, with further members. Throws UserNotFound for the manager or a member
+ * and ProjectExists; of two racing callers one makes it.
  */
-export async function createProject(db: Db, id: string, managerId: string, description: string = id): Promise<void> {
+export async function createProject(
+  db: Db,
+  id: string,
+  managerId: string,
+  description: string = id,
+  memberIds: readonly string[] = [],
+): Promise<void> {
   try {
     await db.transaction(async (tx) => {
       await userById(tx, managerId);
       await tx.insert('projects', { id, name: id, description, project_manager: managerId });
-      await tx.insert('user_project_association', { user_id: managerId, project_id: id });
+      for (const userId of new Set([managerId, ...memberIds])) {
+        if (userId !== managerId) await userById(tx, userId);
+        await tx.insert('user_project_association', { user_id: userId, project_id: id });
+      }
     });
   } catch (error) {
     throw isUniqueViolation(error) ? new ProjectExists(id) : error;
@@ -194,4 +204,24 @@ export async function standing(db: Queryable, userId: string, projectId: string)
     globalRoles: roles('global', userId),
     projectRoles: roles('local', projectId),
   };
+}
+
+/**
+ * Takes a project's networks away from it (project and host become null) and deletes its security groups with their
+ * memberships and every rule of or about them (soft), in one transaction.
+ */
+export async function scrubProject(db: Db, id: string): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.lock(`network-project:${id}`);
+    await tx.lock(`security-groups:${id}`);
+    await disassociateNetworks(tx, id);
+    const gone = { deleted: true, deleted_at: tx.now() };
+    const keep = { updatedAt: false };
+    const groups = 'SELECT id FROM security_groups WHERE project_id = ? AND deleted = ?';
+    const rules = `(group_id IN (${groups}) OR parent_group_id IN (${groups})) AND deleted = ?`;
+    await tx.update('security_group_rules', gone, rules, [id, false, id, false, false], keep);
+    const memberships = `security_group_id IN (${groups}) AND deleted = ?`;
+    await tx.update('security_group_instance_association', gone, memberships, [id, false, false], keep);
+    await tx.update('security_groups', gone, 'project_id = ? AND deleted = ?', [id, false], keep);
+  });
 }

@@ -137,6 +137,30 @@ export async function allowedInstances(
 }
 
 /**
+ * Throws QuotaError (InstanceLimitExceeded) when the project of an instance can't have it in the size of another type.
+ * Takes the quota lock: what is written in the same transaction holds whoever races.
+ */
+export async function requireGrowth(
+  tx: Tx,
+  flags: Flags,
+  instance: { project_id: string | null; vcpus: number | null; memory_mb: number | null },
+  type: { vcpus: number; memory_mb: number },
+): Promise<void> {
+  const projectId = instance.project_id ?? '';
+  await lockQuota(tx, projectId);
+  const limits = await projectLimits(tx, flags, projectId);
+  const used = await usedByInstances(tx, projectId);
+  const cores = type.vcpus - (instance.vcpus ?? 0);
+  const ram = type.memory_mb - (instance.memory_mb ?? 0);
+  if ((cores > 0 && used.cores + cores > limits.cores) || (ram > 0 && used.ram + ram > limits.ram)) {
+    throw new QuotaError(
+      'Instance quota exceeded. The project cannot have the instance in this size.',
+      'InstanceLimitExceeded',
+    );
+  }
+}
+
+/**
  * Throws QuotaError when the project can't have another volume of this size. Takes the quota lock: called in the
  * transaction which then inserts it.
  */

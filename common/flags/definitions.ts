@@ -126,6 +126,26 @@ export const flagModules = {
     ca_file: string('cacert.pem', 'root certificate below ca_path'),
     credential_key_file: string('pk.pem', "user's private key in the credentials"),
     credential_cert_file: string('cert.pem', "user's certificate in the credentials"),
+    credential_vpn_file: string('nova-vpn.conf', "configuration of the project's VPN in the credentials"),
+    credentials_template: string('', 'template of the rc file, with %(name)s fields; empty = the built-in one'),
+    vpn_client_template: string('', "template of a VPN client's configuration; empty = the built-in one"),
+    key_file: string('private/cakey.pem', 'private key of the root certificate below ca_path'),
+    crl_file: string('crl.pem', 'list of revoked certificates below ca_path'),
+    use_project_ca: boolean(false, 'each project has a certificate authority of its own'),
+    user_cert_subject: string(
+      '/C=US/ST=California/L=MountainView/O=AnsoLabs/OU=NovaDev/CN=%s-%s-%s',
+      "subject of a user's certificate: project, user, time",
+    ),
+    project_cert_subject: string(
+      '/C=US/ST=California/L=MountainView/O=AnsoLabs/OU=NovaDev/CN=project-ca-%s-%s',
+      "subject of a project's authority: project, time",
+    ),
+    vpn_cert_subject: string(
+      '/C=US/ST=California/L=MountainView/O=AnsoLabs/OU=NovaDev/CN=project-vpn-%s-%s',
+      "subject of a project's VPN server: project, time",
+    ),
+    ca_days: integer(3650, 'days for which a new certificate authority is valid', { minimum: 1, ours: true }),
+    certificate_days: integer(365, 'days for which a new certificate is valid', { minimum: 1, ours: true }),
   },
   api: {
     enabled_apis: list(['ec2', 'osapi'], 'APIs which nova-api serves'),
@@ -160,12 +180,31 @@ export const flagModules = {
     s3_host: string('$my_ip', 'objectstore'),
     s3_port: integer(3333, "objectstore's port"),
     s3_dmz: string('$my_ip', 'objectstore as instances see it'),
+    s3_access_key: string('notchecked', 'access key with which images are fetched; notchecked = that of the caller'),
+    s3_secret_key: string('notchecked', 'its secret key', { secret: true }),
+    s3_auth: string(
+      'keys',
+      'authentication of the objectstore: keys (signatures are checked, buckets belong to projects) or noauth (as in 2011.3)',
+      { ours: true },
+    ),
+    s3_max_object: integer(5 * 1024 * 1024 * 1024, 'bytes of the largest object', { minimum: 1, ours: true }),
+    buckets_path: string('$state_path/buckets', 'buckets of the objectstore'),
     region_list: list([], 'name=host of each region'),
     use_forwarded_for: boolean(false, 'trust X-Forwarded-For as client address'),
+    ajax_console_proxy_topic: string('ajax_proxy', 'topic of nova-ajax-console-proxy'),
+    ajax_console_proxy_url: string('http://127.0.0.1:8000', 'where users find ajax consoles'),
+    vncproxy_topic: string('vncproxy', 'topic of nova-vncproxy'),
+    vncproxy_url: string('http://127.0.0.1:6080', 'where users find VNC consoles'),
     default_instance_type: string('m1.small', 'instance type when a request names none'),
     null_kernel: string('nokernel', 'kernel id which means none'),
     vpn_image_id: integer(0, 'image of cloudpipe instances'),
     vpn_key_suffix: string('-vpn', 'suffix of cloudpipe keys'),
+    boot_script_template: string(
+      '',
+      'boot script of cloudpipe instances, with ${name} fields; empty = the built-in one',
+    ),
+    dmz_net: string('10.0.0.0', 'network which cloudpipes route to'),
+    dmz_mask: string('255.255.255.0', 'its netmask'),
     storage_availability_zone: string('nova', 'zone of new volumes'),
     find_host_timeout: integer(30, 'seconds to wait for a host to be chosen'),
     password_length: integer(12, 'characters of a generated password'),
@@ -176,6 +215,12 @@ export const flagModules = {
   images: {
     image_service: string('nova.image.glance.GlanceImageService', 'where images are kept'),
     glance_api_servers: list(['$my_ip:9292'], 'host:port of the image registries'),
+    image_decryption_dir: string('/tmp', 'where bundles are unpacked while they are registered'),
+    bundle_max_size: integer(20 * 1024 * 1024 * 1024, 'bytes of the largest image out of a bundle', {
+      minimum: 1,
+      ours: true,
+    }),
+    bundle_concurrency: integer(2, 'bundles which one nova-api unpacks at a time', { minimum: 1, ours: true }),
   },
   compute: {
     connection_type: string('libvirt', 'hypervisor: fake'),
@@ -183,6 +228,9 @@ export const flagModules = {
     instances_path: string('$state_path/instances', 'instances on disk'),
     host_state_interval: integer(120, 'seconds between capability reports'),
     rescue_timeout: integer(0, 'seconds until a rescued instance is unrescued; 0 = never'),
+    rescue_image_id: optional('image which a rescued instance boots; when not set, its own'),
+    rescue_kernel_id: optional('kernel of a rescued instance'),
+    rescue_ramdisk_id: optional('ramdisk of a rescued instance'),
     start_guests_on_host_boot: boolean(false, 'start guests which are not running when the daemon starts'),
     resume_guests_state_on_host_boot: boolean(false, 'start guests which should be running when the daemon starts'),
     stub_network: boolean(false, 'no calls to nova-network'),
@@ -191,7 +239,9 @@ export const flagModules = {
     fake_spawn_ms: integer(100, 'milliseconds which the fake hypervisor takes to start a machine', { ours: true }),
     fake_fail: list(
       [],
-      'operations which the fake hypervisor fails: spawn, destroy, reboot, attach, detach, or op:<name>',
+      'operations which the fake hypervisor fails, for all machines or as op:<name>: spawn, destroy, reboot, attach, ' +
+        'detach, pause, unpause, suspend, resume, rescue, unrescue, snapshot, migrateout, finishmigration, ' +
+        'revertmigration, incoming, migratelive, password, inject',
       {
         ours: true,
       },
@@ -231,6 +281,7 @@ export const flagModules = {
   },
   volume: {
     volume_driver: string('nova.volume.driver.ISCSIDriver', 'back end of volumes'),
+    volume_force_update_capabilities: boolean(false, 'announce what volumes can do at every tick, changed or not'),
     volume_group: string('nova-volumes', 'LVM volume group'),
     num_shell_tries: integer(3, 'attempts of a host command'),
     iscsi_num_targets: integer(100, 'iSCSI target ids per host'),
@@ -244,6 +295,16 @@ export const flagModules = {
     scheduler_driver: string('nova.scheduler.multi.MultiScheduler', 'how hosts are chosen'),
     compute_scheduler_driver: string('nova.scheduler.chance.ChanceScheduler', "MultiScheduler's choice for instances"),
     volume_scheduler_driver: string('nova.scheduler.chance.ChanceScheduler', "MultiScheduler's choice for volumes"),
+    default_host_filter: string(
+      'AllHostsFilter',
+      'hosts which the weighing schedulers take: AllHostsFilter, InstanceTypeFilter or JsonFilter',
+    ),
+    least_cost_scheduler_cost_functions: list(
+      ['nova.scheduler.least_cost.noop_cost_fn'],
+      'what a host costs the least cost scheduler: noop_cost_fn, compute_fill_first_cost_fn',
+    ),
+    noop_cost_fn_weight: integer(1, 'weight of noop_cost_fn'),
+    compute_fill_first_cost_fn_weight: integer(1, 'weight of compute_fill_first_cost_fn; below zero spreads'),
     max_cores: integer(16, 'virtual CPUs per host, for the simple scheduler'),
     max_gigabytes: integer(10000, 'GB of volumes per host, for the simple scheduler'),
     max_networks: integer(1000, 'networks per host, for the simple scheduler'),

@@ -3,7 +3,7 @@ import type { FlagDefinition } from './types.js';
 
 /** A flag whose value is never shown: declared secret, or named like one. */
 export function isSecretFlag(name: string, flag: FlagDefinition<unknown> | undefined = flagDefinitions[name]): boolean {
-  return flag?.secret === true || /password|secret|_key/.test(name);
+  return flag?.secret === true || /password$|secret|_key(_id)?$/.test(name);
 }
 
 /** A database URL without its credentials: `postgresql://***@db/nova`. */

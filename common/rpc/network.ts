@@ -55,17 +55,20 @@ export interface NetworkRpc {
   }): Promise<NetworkInfo>;
   /** Throws when a wished network or address does not exist. */
   validate_networks(args: { networks: readonly (readonly [string, string | null])[] | null }): Promise<null>;
-  add_fixed_ip_to_instance(args: { instance_id: number; host: string; network_id: number }): Promise<null>;
-  remove_fixed_ip_from_instance(args: { instance_id: number; address: string }): Promise<null>;
+  add_fixed_ip_to_instance(args: { instance_id: InstanceId; host: string; network_id: number }): Promise<null>;
+  remove_fixed_ip_from_instance(args: { instance_id: InstanceId; address: string }): Promise<null>;
+  /** Gives a project one more network (VlanManager). Throws NoMoreNetworks. */
+  add_network_to_project(args: { project_id: string }): Promise<null>;
   /**
-   * Gives an instance an address on one network: asked of the network's host by a nova-network of FlatDHCPManager or
-   * VlanManager which got `allocate_for_instance`. The instance's interface is there already.
+   * Gives an instance an address, on the host whose DHCP server has to know of it. `another`, which 2011.3 doesn't send:
+   * false answers a repeated message with the address which the instance has already; without it each message gives one.
    */
   _rpc_allocate_fixed_ip(args: {
     instance_id: number;
     network_id: number;
     address?: string | null;
     vpn?: boolean | null;
+    another?: boolean;
   }): Promise<null>;
   /** Makes this host the network's, unless it has one; answers the host. */
   set_network_host(args: { network_ref: { id: number } }): Promise<string>;
@@ -89,7 +92,8 @@ export const networkMethods: MethodTable<NetworkRpc> = {
   validate_networks: { required: ['networks'] },
   add_fixed_ip_to_instance: { required: ['instance_id', 'host', 'network_id'] },
   remove_fixed_ip_from_instance: { required: ['instance_id', 'address'] },
-  _rpc_allocate_fixed_ip: { required: ['instance_id', 'network_id'], optional: ['address', 'vpn'], open: true },
+  add_network_to_project: { required: ['project_id'] },
+  _rpc_allocate_fixed_ip: { required: ['instance_id', 'network_id'], open: true },
   set_network_host: { required: ['network_ref'] },
   allocate_floating_ip: { required: ['project_id'] },
   deallocate_floating_ip: { required: ['floating_address'], ack: 'claim' },

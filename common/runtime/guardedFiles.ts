@@ -13,7 +13,10 @@ export function guardedFiles(files: Files, outside: Runtime['outside']): Files {
     makeFolder: (path, mode) => outside(() => files.makeFolder(path, mode)),
     exists: (path) => outside(() => files.exists(path)),
     createExclusive: (path, content, mode) => outside(() => files.createExclusive(path, content, mode)),
-    readChunks: (path) => files.readChunks(path),
+    stat: (path) => outside(() => files.stat(path)),
+    rename: (from, to) => outside(() => files.rename(from, to)),
+    removeEmptyFolder: (path) => outside(() => files.removeEmptyFolder(path)),
+    readChunks: (path, range) => files.readChunks(path, range),
     writeChunks: (path, source) => files.writeChunks(path, source),
   };
 }

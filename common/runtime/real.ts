@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPair, randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { access, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { NovaError } from '../errors.js';
@@ -52,7 +52,7 @@ export const realFiles: Files = {
     return names.sort();
   },
   async makeFolder(path, mode) {
-    await mkdir(path, { recursive: true, mode });
+    await mkdir(path, { recursive: true, ...(mode !== undefined && { mode }) });
   },
   exists: (path) =>
     access(path).then(
@@ -75,7 +75,25 @@ export const realFiles: Files = {
     }
     return true;
   },
-  readChunks: (path) => createReadStream(path),
+  async stat(path) {
+    const found = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return null;
+      throw error;
+    });
+    if (found === null) return null;
+    const kind = found.isFile() ? 'file' : found.isDirectory() ? 'folder' : 'other';
+    return { kind, size: found.size, modified: Math.trunc(found.mtimeMs) };
+  },
+  rename: (from, to) => rename(from, to),
+  removeEmptyFolder: (path) =>
+    rmdir(path).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOTEMPTY' || error.code === 'EEXIST') return false;
+        throw error;
+      },
+    ),
+  readChunks: (path, range) => createReadStream(path, range),
   writeChunks: (path, source) =>
     replaceFile(path, undefined, async (file) => {
       for await (const chunk of source) await file.appendFile(chunk);
@@ -127,6 +145,8 @@ export function realExec(flags: Flags, log: Log): Exec {
           else reject(new ProcessExecutionError([file, ...args], result));
         },
       );
+      // A command which ends before it has read its input is judged by its exit code.
+      child.stdin?.on('error', () => undefined);
       if (options.input !== undefined) child.stdin?.end(options.input);
     });
 }

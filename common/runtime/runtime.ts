@@ -37,11 +37,20 @@ export interface ExecResult {
 /** Runs a host command given as an argument array; no shell. Throws ProcessExecutionError on another exit code. */
 export type Exec = (argv: readonly string[], options?: ExecOptions) => Promise<ExecResult>;
 
+/** What a path leads to. */
+export interface FileStat {
+  readonly kind: 'file' | 'folder' | 'other';
+  /** Bytes. */
+  readonly size: number;
+  /** Milliseconds since the epoch. */
+  readonly modified: number;
+}
+
 /** The files which a daemon reads and writes. Paths are absolute. Failing calls throw Node's errors (`code` ENOENT, ENOSPC …). */
 export interface Files {
   read(path: string): Promise<string>;
   /** Writes next to the target, syncs and renames: a reader sees the old or the new content, never half of one. */
-  writeAtomic(path: string, content: string, mode?: number): Promise<void>;
+  writeAtomic(path: string, content: string | Uint8Array, mode?: number): Promise<void>;
   remove(path: string): Promise<void>;
   list(path: string): Promise<string[]>;
   /** Makes a folder and what is missing above it, with `mode` (0o777) less the umask; one which is there stays as it is. */
@@ -49,8 +58,14 @@ export interface Files {
   exists(path: string): Promise<boolean>;
   /** Makes the file with this content, unless there is one; answers whether it did. */
   createExclusive(path: string, content: string, mode?: number): Promise<boolean>;
-  /** The bytes of a file, in chunks of bounded size. */
-  readChunks(path: string): AsyncIterable<Uint8Array>;
+  /** What is at a path, links not followed; null when there is nothing. */
+  stat(path: string): Promise<FileStat | null>;
+  /** Moves a file within one file system, in place of what is there. */
+  rename(from: string, to: string): Promise<void>;
+  /** Removes a folder which holds nothing; answers false when it holds something. */
+  removeEmptyFolder(path: string): Promise<boolean>;
+  /** The bytes of a file (those from `start` to `end`, both counted in), in chunks of bounded size. */
+  readChunks(path: string, range?: { start: number; end: number }): AsyncIterable<Uint8Array>;
   /** Writes what comes in, as {@link writeAtomic} does. Throws what the source throws, and leaves nothing then. */
   writeChunks(path: string, source: AsyncIterable<Uint8Array>): Promise<void>;
 }

@@ -1,5 +1,5 @@
 import type { Context } from '../../common/context.js';
-import type { DoorRequest, DoorResponse } from '../door.js';
+import type { DoorRequest, DoorResponse } from '../../common/http/door.js';
 import type { RawParams } from './params.js';
 import { splitTarget } from './request.js';
 

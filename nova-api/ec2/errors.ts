@@ -43,6 +43,8 @@ const awsCodes: Readonly<Record<string, string>> = {
   ImageNotFound: 'InvalidAMIID.NotFound',
   KeypairNotFound: 'InvalidKeyPair.NotFound',
   KeyPairExists: 'InvalidKeyPair.Duplicate',
+  UserExists: 'EntityAlreadyExists',
+  ProjectExists: 'EntityAlreadyExists',
   SecurityGroupNotFound: 'InvalidGroup.NotFound',
   SecurityGroupNotFoundForProject: 'InvalidGroup.NotFound',
   FloatingIpNotFoundForAddress: 'InvalidAddress.NotFound',

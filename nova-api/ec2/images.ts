@@ -1,9 +1,11 @@
+import { devicesOfImage, rootDeviceName as statedRootDevice } from '../../common/cloud/blockDevices.js';
 import { imageEc2Id, ec2ImageId, imagePrefix, imageState } from '../../common/cloud/images.js';
 import { ApiError } from '../../common/errors.js';
 import type { Context } from '../../common/context.js';
 import type { Image } from '../../common/images/imageService.js';
 import { action, done, type Ec2Actions, type Ec2Value, sysadmin } from './action.js';
 import { filtersParam, matchesFilters } from './filters.js';
+import { ec2IdOf } from './ids.js';
 import { group, list, required, text } from './params.js';
 
 /** What an image's EC2 kind is called. */
@@ -134,7 +136,9 @@ function imageItem(image: Image): Ec2Value {
     displayName: image.name,
     description: properties['description'] ?? null,
     rootDeviceName: rootDeviceName(image),
-    rootDeviceType: 'instance-store',
+    rootDeviceType: rootDeviceType(image),
+    blockDeviceMapping: deviceItems(image),
+    stateReason: stateReason(image),
     virtualizationType: 'hvm',
     hypervisor: 'kvm',
     creationDate:
@@ -143,7 +147,36 @@ function imageItem(image: Image): Ec2Value {
 }
 
 function rootDeviceName(image: Image): string {
-  return image.properties['root_device_name'] ?? '/dev/sda1';
+  return statedRootDevice(image) ?? '/dev/sda1';
+}
+
+/** `ebs` when the root device is a volume. */
+function rootDeviceType(image: Image): string {
+  const root = devicesOfImage(image).find((device) => device.deviceName === rootDeviceName(image));
+  return root?.snapshotId !== undefined || root?.volumeId !== undefined ? 'ebs' : 'instance-store';
+}
+
+/** Left out when there are none. */
+function deviceItems(image: Image): Ec2Value {
+  const items = devicesOfImage(image).map((device) => {
+    const { deviceName, virtualName, snapshotId, volumeId, volumeSize, deleteOnTermination } = device;
+    // As in a request: a volume which is attached itself stands where a snapshot does.
+    const source =
+      snapshotId !== undefined
+        ? ec2IdOf('snap', snapshotId)
+        : volumeId !== undefined
+          ? ec2IdOf('vol', volumeId)
+          : undefined;
+    const ebs = source === undefined ? undefined : { snapshotId: source, volumeSize, deleteOnTermination };
+    return { deviceName, virtualName, ebs };
+  });
+  return items.length === 0 ? undefined : items;
+}
+
+/** Why an image could not be registered. */
+function stateReason(image: Image): Ec2Value {
+  const reason = image.properties['image_state_reason'];
+  return reason == null ? undefined : { code: imageState(image), message: reason };
 }
 
 function filterValues(image: Image): Record<string, () => string | null> {
@@ -159,7 +192,7 @@ function filterValues(image: Image): Record<string, () => string | null> {
     name: () => image.name,
     'owner-id': () => ownerOf(image),
     'root-device-name': () => rootDeviceName(image),
-    'root-device-type': () => 'instance-store',
+    'root-device-type': () => rootDeviceType(image),
     state: () => imageState(image),
     'virtualization-type': () => 'hvm',
   };
@@ -176,7 +209,7 @@ function attributeOf(image: Image, attribute: string): { [element: string]: Ec2V
     case 'rootDeviceName':
       return { rootDeviceName: rootDeviceName(image) };
     case 'blockDeviceMapping':
-      return { blockDeviceMapping: [] };
+      return { blockDeviceMapping: deviceItems(image) ?? [] };
     case 'kernel':
       return { kernel: kernel('kernel_id', 'aki') };
     case 'ramdisk':

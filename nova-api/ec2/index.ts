@@ -3,7 +3,9 @@ import type { Ec2Action, Ec2Actions } from './action.js';
 import { addressActions } from './addresses.js';
 import { imageActions } from './images.js';
 import { instanceActions } from './instances.js';
+import { instanceOperationActions } from './instanceOperations.js';
 import { keyPairActions } from './keyPairs.js';
+import { registrationActions } from './registration.js';
 import { securityGroupActions } from './securityGroups.js';
 import { volumeActions } from './volumes.js';
 import { zoneActions } from './zones.js';
@@ -14,7 +16,9 @@ export function cloudActions(): ReadonlyMap<string, Ec2Action> {
     addressActions,
     imageActions,
     instanceActions,
+    instanceOperationActions,
     keyPairActions,
+    registrationActions,
     securityGroupActions,
     volumeActions,
     zoneActions,

@@ -1,4 +1,3 @@
-import type { BlockDevice } from '../../common/cloud/blockDevices.js';
 import type { Cloud } from '../../common/cloud/cloud.js';
 import type { LaunchWish } from '../../common/cloud/launch.js';
 import type { StateChange } from '../../common/cloud/instances.js';
@@ -9,6 +8,7 @@ import { InstanceNotFound } from '../../common/errors.js';
 import { isoTimeOf } from '../../common/time.js';
 import { accountActions } from './account.js';
 import { action, done, sysadmin, type Ec2Action, type Ec2Actions, type Ec2Result } from './action.js';
+import { blockDevice, blockDeviceOf, withoutUndefined } from './blockDevices.js';
 import { filtersParam, matchesFilters, unknownFilters, type Ec2Filter } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { attributeOf } from './instanceAttributes.js';
@@ -44,24 +44,6 @@ const count: Param<number | undefined> = {
     return integer(0).read(cut, path);
   },
 };
-
-/** `NoDevice`: there with whatever value, but `false`; new clients send it empty. */
-const noDevice: Param<boolean> = {
-  shape: { kind: 'text' },
-  read: (node) => node !== undefined && node.value?.toLowerCase() !== 'false',
-};
-
-const blockDevice = group({
-  DeviceName: required(text),
-  VirtualName: text,
-  NoDevice: noDevice,
-  Ebs: group({
-    SnapshotId: text,
-    VolumeSize: integer(1),
-    DeleteOnTermination: bool,
-    NoDevice: noDevice,
-  }),
-});
 
 const launchParams = {
   ImageId: required(text),
@@ -221,30 +203,6 @@ function launchWish(params: ParamsOf<typeof launchParams>): LaunchWish {
     metadata: tags.length === 0 ? undefined : Object.fromEntries(tags.map((tag) => [tag.Key, tag.Value ?? ''])),
   };
   return withoutUndefined(wish);
-}
-
-/** The level `Ebs` is flattened; its SnapshotId may name a volume, which is then attached itself. */
-function blockDeviceOf(device: NonNullable<ParamsOf<{ it: typeof blockDevice }>['it']>): BlockDevice {
-  const { SnapshotId: source, VolumeSize: volumeSize, DeleteOnTermination: deleteOnTermination } = device.Ebs ?? {};
-  const isVolume = source?.toLowerCase().startsWith('vol-') === true;
-  const sourceId = source === undefined ? undefined : parseEc2Id(source, ['snap', 'vol']);
-  return withoutUndefined({
-    deviceName: device.DeviceName,
-    virtualName: device.VirtualName,
-    noDevice: device.NoDevice || device.Ebs?.NoDevice === true,
-    snapshotId: isVolume ? undefined : sourceId,
-    volumeId: isVolume ? sourceId : undefined,
-    volumeSize,
-    deleteOnTermination,
-  });
-}
-
-type Defined<T> = { [K in keyof T as undefined extends T[K] ? never : K]: T[K] } & {
-  [K in keyof T as undefined extends T[K] ? K : never]?: Exclude<T[K], undefined>;
-};
-/** The object without the properties which say nothing. */
-function withoutUndefined<T extends object>(object: T): Defined<T> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Defined<T>;
 }
 
 function statusItem(view: InstanceView): Ec2Result {

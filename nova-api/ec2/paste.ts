@@ -34,6 +34,8 @@ const executor = 'nova.api.ec2:Executor.factory';
 export interface PasteChoice {
   readonly cloud: AuthMode;
   readonly admin: AuthMode;
+  /** Which pipelines shut out access keys that fail too often; none when absent. */
+  readonly lockout?: { readonly cloud: boolean; readonly admin: boolean };
   /** Where it was said, for the log: a file or a flag. */
   readonly saidBy: string;
   /** Sentences which the operator should read. */
@@ -102,8 +104,8 @@ function kindOf(ini: Ini, name: string, file: string): FilterKind {
   );
 }
 
-/** The authentication of one pipeline. Throws StartupError for what would leave the door open by mistake. */
-function modeOf(ini: Ini, path: string, fallback: string, file: string, warnings: string[]): AuthMode {
+/** What the filters of one pipeline do. Throws StartupError for what would leave the door open by mistake. */
+function filtersOf(ini: Ini, path: string, fallback: string, file: string): { mode: AuthMode; lockout: boolean } {
   const names = pipeline(ini, path, fallback, file);
   const application = names.pop()!;
   const factory = option(ini, `app:${application}`, 'paste.app_factory');
@@ -116,8 +118,7 @@ function modeOf(ini: Ini, path: string, fallback: string, file: string, warnings
     throw new StartupError(`${file}: the pipeline for ${path} must have one of authenticate and ec2noauth`);
   }
   if (!kinds.includes('authorizer')) throw new StartupError(`${file}: the pipeline for ${path} has no authorizer`);
-  if (kinds.includes('lockout')) warnings.push(`${file}: ec2lockout in the pipeline for ${path} has no effect yet`);
-  return modes[0]!;
+  return { mode: modes[0]!, lockout: kinds.includes('lockout') };
 }
 
 /**
@@ -149,10 +150,10 @@ async function readPasteFile(files: Files, flags: Flags): Promise<{ path: string
 /** The choice in the text of a paste file. Throws StartupError. */
 export function choiceOfPaste(text: string, file: string): PasteChoice {
   const ini = parseIni(text, file);
-  const warnings: string[] = [];
-  const cloud = modeOf(ini, '/services/Cloud', 'ec2cloud', file, warnings);
-  const admin = modeOf(ini, '/services/Admin', 'ec2admin', file, warnings);
-  return { cloud, admin, saidBy: file, warnings };
+  const cloud = filtersOf(ini, '/services/Cloud', 'ec2cloud', file);
+  const admin = filtersOf(ini, '/services/Admin', 'ec2admin', file);
+  const lockout = { cloud: cloud.lockout, admin: admin.lockout };
+  return { cloud: cloud.mode, admin: admin.mode, lockout, saidBy: file, warnings: [] };
 }
 
 /**

@@ -1,5 +1,5 @@
-import type { DoorRequest } from '../door.js';
-import { BodyTooLarge, readBody } from '../door.js';
+import type { DoorRequest } from '../../common/http/door.js';
+import { BodyTooLarge, readBody } from '../../common/http/door.js';
 import type { RawParams } from './params.js';
 import { Refusal, badRequest } from './refusal.js';
 

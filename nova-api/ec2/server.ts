@@ -5,12 +5,14 @@ import type { Queryable } from '../../common/db/db.js';
 import { AccessKeyNotFound, ProjectMembershipNotFound, ProjectNotFound, errorText } from '../../common/errors.js';
 import { withLogContext, type Logger } from '../../common/log.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
-import type { DoorRequest, DoorResponse, HttpDoor } from '../door.js';
+import { isMetadataPath, MetadataDoor, versionList } from '../metadata/metadataDoor.js';
+import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
 import { accessLine, auditedParams, clientAddress, isChanging, printable } from './accessLog.js';
 import type { Ec2Action } from './action.js';
 import { authorize } from './authorizer.js';
 import { errorAnswer, errorDialect, type ErrorDialect } from './errors.js';
 import { ActionTable } from './index.js';
+import { Lockout } from './lockout.js';
 import { readParams } from './params.js';
 import type { AuthMode, PasteChoice } from './paste.js';
 import { Refusal, authFailure, dryRun, missingParameter, wrongSignature } from './refusal.js';
@@ -18,25 +20,14 @@ import { readRequest, splitTarget, type Ec2Request } from './request.js';
 import { readClaim, type Claim } from './signatures.js';
 import { errorDocument, successDocument } from './xml.js';
 
-/** The dates which 2011.3 knows of the metadata service, and lists to whoever asks for a path that it doesn't know. */
-const metadataVersions = [
-  '1.0',
-  '2007-01-19',
-  '2007-03-01',
-  '2007-08-29',
-  '2007-10-10',
-  '2007-12-15',
-  '2008-02-01',
-  '2008-09-01',
-  '2009-04-04',
-];
-
 export interface Ec2DoorParts {
   readonly runtime: Runtime;
   readonly db: Queryable;
   readonly cloud: Cloud;
   /** Actions of /services/Cloud. */
   readonly actions: ReadonlyMap<string, Ec2Action>;
+  /** Actions of /services/Admin; none when absent. */
+  readonly adminActions?: ReadonlyMap<string, Ec2Action>;
   readonly auth: PasteChoice;
 }
 
@@ -46,6 +37,8 @@ interface Endpoint {
   readonly controller: 'CloudController' | 'AdminController';
   readonly auth: AuthMode;
   readonly actions: ActionTable;
+  /** Where the paste file asks for it. */
+  readonly lockout: Lockout | null;
 }
 
 /** The EC2 API (nova 2011.3, nova/api/ec2/__init__.py): from a request to the XML of its answer, without a socket. */
@@ -53,6 +46,7 @@ export class Ec2Door implements HttpDoor {
   readonly #runtime: Runtime;
   readonly #cloud: Cloud;
   readonly #callers: Callers;
+  readonly #metadata: MetadataDoor;
   readonly #dialect: ErrorDialect;
   readonly #endpoints: Readonly<Record<'Cloud' | 'Admin', Endpoint>>;
   readonly #logger: Logger;
@@ -63,11 +57,23 @@ export class Ec2Door implements HttpDoor {
     const { runtime, auth } = parts;
     this.#runtime = runtime;
     this.#cloud = parts.cloud;
+    this.#metadata = new MetadataDoor({ runtime, metadata: parts.cloud.metadata });
     this.#callers = new Callers(parts.db, runtime.flags);
     this.#dialect = errorDialect(runtime.flags.ec2_error_codes);
+    const lockout = new Lockout(runtime.clock, runtime.flags);
     this.#endpoints = {
-      Cloud: { controller: 'CloudController', auth: auth.cloud, actions: new ActionTable(parts.actions) },
-      Admin: { controller: 'AdminController', auth: auth.admin, actions: new ActionTable(new Map()) },
+      Cloud: {
+        controller: 'CloudController',
+        auth: auth.cloud,
+        actions: new ActionTable(parts.actions),
+        lockout: auth.lockout?.cloud === true ? lockout : null,
+      },
+      Admin: {
+        controller: 'AdminController',
+        auth: auth.admin,
+        actions: new ActionTable(parts.adminActions ?? new Map()),
+        lockout: auth.lockout?.admin === true ? lockout : null,
+      },
     };
     this.#logger = runtime.log.logger('nova.api.ec2');
     this.#accessLog = runtime.log.logger('nova.api');
@@ -77,11 +83,12 @@ export class Ec2Door implements HttpDoor {
     const path = plainPath(request.url);
     const endpoint = /^\/services\/(Cloud|Admin)(\/|$)/.exec(path)?.[1] as 'Cloud' | 'Admin' | undefined;
     if (endpoint !== undefined) return this.#serve(this.#endpoints[endpoint], request);
-    if (['latest', ...metadataVersions].includes(path.split('/')[1]!)) {
-      return { status: 404, headers: { 'content-type': 'text/plain; charset=UTF-8' }, body: '404 Not Found\n' };
-    }
-    const list = metadataVersions.map((version) => `${version}\n`).join('');
-    return { status: 200, headers: { 'content-type': 'text/html; charset=UTF-8' }, body: list };
+    if (isMetadataPath(path)) return this.#metadata.handle(request);
+    return versionList;
+  }
+
+  close(): Promise<void> {
+    return this.#cloud.bundles.stop();
   }
 
   refuse(status: number, reason: string): DoorResponse & { readonly body: string } {
@@ -115,7 +122,7 @@ export class Ec2Door implements HttpDoor {
   async #execute(endpoint: Endpoint, request: Ec2Request, trace: Trace): Promise<string> {
     trace.action = request.params.get('Action');
     const claim = readClaim(request, { strict: endpoint.auth === 'keys' });
-    trace.context = await this.#authenticate(endpoint.auth, claim, trace.context);
+    trace.context = await this.#authenticate(endpoint, claim, trace.context);
     const { context } = trace;
     return withLogContext(context, async () => {
       this.#logger.audit(`Authenticated Request For ${printable(`${context.userId}:${context.projectId}`)}`);
@@ -145,9 +152,10 @@ export class Ec2Door implements HttpDoor {
     throw new Refusal(400, 'InvalidAction', `The action ${name.slice(0, 100)} is not valid for this web service.`);
   }
 
-  async #authenticate(mode: AuthMode, claim: Claim, anonymous: Context): Promise<Context> {
-    if (mode === 'noauth') {
-      const { access, project } = splitAccessKey(claim.accessKey);
+  async #authenticate(endpoint: Endpoint, claim: Claim, anonymous: Context): Promise<Context> {
+    const { access, project } = splitAccessKey(claim.accessKey);
+    endpoint.lockout?.check(access);
+    if (endpoint.auth === 'noauth') {
       return new Context({ ...anonymous, userId: access, projectId: project ?? access, isAdmin: true });
     }
     try {
@@ -163,6 +171,7 @@ export class Ec2Door implements HttpDoor {
         error instanceof AccessKeyNotFound ||
         error instanceof ProjectNotFound ||
         error instanceof ProjectMembershipNotFound;
+      if (isUnknown || (error instanceof Refusal && error.status === 403)) this.#countFailure(endpoint, access);
       if (isUnknown || error instanceof Refusal) {
         withLogContext(anonymous, () =>
           this.#logger.audit(
@@ -173,6 +182,14 @@ export class Ec2Door implements HttpDoor {
       }
       throw isUnknown ? authFailure() : error;
     }
+  }
+
+  #countFailure(endpoint: Endpoint, access: string): void {
+    if (endpoint.lockout?.failed(access) !== true) return;
+    const { lockout_attempts: attempts, lockout_minutes: minutes } = this.#runtime.flags;
+    this.#logger.warn(
+      `Access key ${printable(access)} has had ${attempts} failed authentications and will be locked out for ${minutes} minutes.`,
+    );
   }
 
   /** The client's own end always counts; its time counts where the flag ec2_timestamp_window says so. Throws Refusal. */

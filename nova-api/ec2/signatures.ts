@@ -1,4 +1,5 @@
-import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
+import { equalInConstantTime, percentEncode, signatureV4 } from '../../common/auth/signing.js';
 import { formPairs, type Ec2Request } from './request.js';
 import { Refusal, badRequest, missingParameter, wrongSignature } from './refusal.js';
 
@@ -37,22 +38,11 @@ export function parseTimestamp(text: string | undefined): number | undefined {
   return Number.isNaN(ms) ? undefined : ms;
 }
 
-/** Compares in a time which does not depend on where the texts differ. */
-function equalInConstantTime(a: string, b: string): boolean {
-  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
-  return timingSafeEqual(digest(a), digest(b));
-}
-
 /** Passes when any of the candidates is the signature; every candidate is compared. */
 function verifyAny(signature: string, candidates: Iterable<string>): void {
   let good = false;
   for (const candidate of candidates) good = equalInConstantTime(signature, candidate) || good;
   if (!good) throw wrongSignature();
-}
-
-/** RFC 3986: everything but `A-Za-z0-9-_.~` is percent-encoded. */
-export function percentEncode(text: string): string {
-  return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 const byteOrder = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
@@ -211,13 +201,10 @@ function claimV4(request: Ec2Request, fields: FieldsV4): Claim {
     expiresAt: fields.expires === undefined ? undefined : ms + fields.expires * 1000,
     verify(secret) {
       if (!stamp.startsWith(date!)) throw wrongSignature();
-      const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-      const key = [region!, service!, terminator!].reduce<Buffer>(hmac, hmac(`AWS4${secret}`, date!));
-      const scope = `${date}/${region}/${service}/${terminator}`;
-      const signatures = canonicalRequestsV4(request, fields.signedHeaders).map((canonical) => {
-        const hash = createHash('sha256').update(canonical).digest('hex');
-        return hmac(key, `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${hash}`).toString('hex');
-      });
+      const scope = [date!, region!, service!, terminator!] as const;
+      const signatures = canonicalRequestsV4(request, fields.signedHeaders).map((canonical) =>
+        signatureV4(secret, stamp, scope, canonical),
+      );
       verifyAny(fields.signature.toLowerCase(), signatures);
     },
   };

@@ -1,6 +1,8 @@
 import { Cloud } from '../../common/cloud/cloud.js';
 import type { DaemonParts } from '../../common/daemon.js';
-import type { HttpDoor } from '../door.js';
+import { errorText } from '../../common/errors.js';
+import type { HttpDoor } from '../../common/http/door.js';
+import { adminActions } from './admin.js';
 import { cloudActions } from './index.js';
 import { chooseAuth } from './paste.js';
 import { Ec2Door } from './server.js';
@@ -20,5 +22,13 @@ export async function ec2Door(parts: Omit<DaemonParts, 'transport'>): Promise<Ht
         'Use the filter authenticate in the paste file, or --ec2_auth=keys, to check signatures',
     );
   }
-  return new Ec2Door({ runtime, db, cloud: new Cloud(parts), actions: cloudActions(), auth });
+  const cloud = new Cloud(parts);
+  try {
+    await cloud.authority.ensureRoot();
+  } catch (error) {
+    logger.error(`There is no certificate authority, so no certificates can be had: ${errorText(error)}`);
+  }
+  // Beside the first requests: the image registry may come up later than we do.
+  void cloud.bundles.recover();
+  return new Ec2Door({ runtime, db, cloud, actions: cloudActions(), adminActions: adminActions(), auth });
 }

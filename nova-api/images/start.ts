@@ -5,7 +5,7 @@ import { Duplicate, errorText, ImageNotFound, Invalid } from '../../common/error
 import type { Image, ImageFields } from '../../common/images/imageService.js';
 import { briefImageJson, imageHeaders, imageJson, isTrue, readImageHeaders } from '../../common/images/wire.js';
 import type { Logger } from '../../common/log.js';
-import type { DoorRequest, DoorResponse, HttpDoor } from '../door.js';
+import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
 import { type ExpectedData, ImageStore } from './imageStore.js';
 import { listImages } from './listing.js';
 

@@ -1,5 +1,5 @@
 import type { Context } from '../../common/context.js';
-import { changeClaimed, metadataOfInstance, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import { changeClaimed, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
 import { findInstance } from '../../common/db/instances.js';
 import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
 import { releaseVolume } from '../../common/db/volumes.js';
@@ -10,7 +10,8 @@ import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState, type MachineSpec, type VolumeDisk } from '../virt/driver.js';
 import { mapVolumes } from './blockDevices.js';
 import { ClaimLost } from './failures.js';
-import { machineName, type ComputeParts } from './parts.js';
+import { machineSpecOf } from './machineSpec.js';
+import type { ComputeParts } from './parts.js';
 import { deallocateNetwork } from './release.js';
 import type { Step, UndoScope } from './steps.js';
 
@@ -140,31 +141,7 @@ async function advance(build: Build, taskState: Build['taskState']): Promise<voi
   build.taskState = taskState;
 }
 
-function machineSpec(build: Build): Promise<MachineSpec> {
-  const { adminPassword, injectedFiles } = build.wishes;
-  const { networkInfo, disks: volumes } = build;
-  return specOf(build.parts, build.instance, { networkInfo, volumes, adminPassword, injectedFiles });
-}
-
-/** The machine of an instance: what its row says, and what no row holds. */
-export async function specOf(
-  parts: ComputeParts,
-  instance: InstanceRow,
-  rest: Pick<MachineSpec, 'networkInfo' | 'volumes' | 'adminPassword' | 'injectedFiles'>,
-): Promise<MachineSpec> {
-  return {
-    name: machineName(parts, instance),
-    uuid: instance.uuid ?? '',
-    memoryMb: instance.memory_mb ?? 0,
-    vcpus: instance.vcpus ?? 1,
-    localGb: instance.local_gb ?? 0,
-    imageRef: instance.image_ref ?? '',
-    kernelId: instance.kernel_id || null,
-    ramdiskId: instance.ramdisk_id || null,
-    rootDeviceName: instance.root_device_name,
-    keyData: instance.key_data,
-    hostname: instance.hostname,
-    metadata: await metadataOfInstance(parts.db, instance.id),
-    ...rest,
-  };
+async function machineSpec(build: Build): Promise<MachineSpec> {
+  const { parts, instance, networkInfo, disks, wishes } = build;
+  return machineSpecOf(parts, instance, { networkInfo, volumes: disks, ...wishes });
 }

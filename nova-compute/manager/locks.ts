@@ -31,7 +31,14 @@ export function integerId(key: InstanceId): number | undefined {
 export async function unlessLocked(
   parts: ComputeParts,
   context: Context,
-  call: { method: string; instanceId: InstanceId; delivery: Delivery; task?: string },
+  call: {
+    method: string;
+    instanceId: InstanceId;
+    delivery: Delivery;
+    task?: string;
+    /** What else is taken back of what the API wrote. */
+    refused?: (instance: InstanceRow) => Promise<void>;
+  },
   work: (instance: InstanceRow) => Promise<void>,
 ): Promise<null | false> {
   const result = await inLane(parts, call.instanceId, async (id) => {
@@ -45,6 +52,7 @@ export async function unlessLocked(
     if (call.task !== undefined) {
       await changeInstance(parts.db, id, { task_state: null }, { host: parts.runtime.host, taskState: [call.task] });
     }
+    await call.refused?.(instance);
     call.delivery.accept();
     return false;
   });

@@ -8,12 +8,13 @@ import type { ComputeParts } from './parts.js';
 
 /**
  * Tells the notification listeners what became of an instance: priority INFO, the usage payload of nova 2011.3
- * (nova/utils.py usage_from_instance), built from the row as given. Never throws.
+ * (nova/utils.py usage_from_instance), built from the row as given, and `more`. Never throws.
  */
 export async function notifyUsage(
   parts: ComputeParts,
-  event: 'create' | 'delete',
+  event: 'create' | 'delete' | 'rebuild' | 'resize.prep' | 'resize.confirm' | 'resize.revert',
   instance: InstanceRow,
+  more: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
   try {
     await parts.rpc.notify('INFO', {
@@ -29,6 +30,7 @@ export async function notifyUsage(
         created_at: pythonTime(instance.created_at),
         launched_at: pythonTime(instance.launched_at) ?? '',
         image_ref: instance.image_ref,
+        ...more,
       },
     });
   } catch (error) {
@@ -36,7 +38,8 @@ export async function notifyUsage(
   }
 }
 
-async function typeName(parts: ComputeParts, id: number | null): Promise<string | null> {
+/** The name of an instance type. Throws InstanceTypeNotFound. */
+export async function typeName(parts: ComputeParts, id: number | null): Promise<string | null> {
   return id === null ? null : (await getInstanceType(parts.db, id)).name;
 }
 

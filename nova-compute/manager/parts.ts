@@ -5,7 +5,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { Lanes, Slots } from '../../common/lanes.js';
 import type { Logger } from '../../common/log.js';
 import { nameFromTemplate } from '../../common/names.js';
-import type { VirtDriver } from '../virt/driver.js';
+import { powerState, type VirtDriver } from '../virt/driver.js';
 
 /** What the operations of nova-compute work with. */
 export interface ComputeParts extends DaemonParts {
@@ -19,6 +19,8 @@ export interface ComputeParts extends DaemonParts {
   readonly builds: Slots;
   /** Ends the build of an instance which is going away. */
   readonly building: Map<number, AbortController>;
+  /** Instances which are being moved to another host, alive. */
+  readonly moving: Set<number>;
   /** Instances whose work could not be brought to an end here (database or broker away); recovered periodically. */
   readonly unfinished: Set<number>;
 }
@@ -36,6 +38,7 @@ export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputePar
     lanes: new Lanes(),
     builds: new Slots(parts.runtime.flags.max_concurrent_builds),
     building: new Map(),
+    moving: new Set(),
     unfinished: new Set(),
   };
 }
@@ -43,4 +46,9 @@ export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputePar
 /** The hypervisor's name of an instance. */
 export function machineName(parts: ComputeParts, instance: Pick<InstanceRow, 'id'>): string {
   return nameFromTemplate(parts.runtime.flags.instance_name_template, instance.id);
+}
+
+/** The column power_state as the hypervisor has it now; 8 (failed) when it knows no such machine. */
+export async function powerStateOf(parts: ComputeParts, name: string): Promise<{ power_state: number }> {
+  return { power_state: (await parts.driver.info(name))?.state ?? powerState.failed };
 }

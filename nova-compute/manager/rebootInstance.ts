@@ -3,13 +3,12 @@ import { changeClaimed, failClaimed, stillClaimed } from '../../common/db/instan
 import type { InstanceRow } from '../../common/db/rows.js';
 import { errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
-import type { NetworkInfo } from '../../common/rpc/network.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { powerState } from '../virt/driver.js';
 import { reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { fetchNetworkInfo } from './release.js';
+import { networkInfoOf } from './machineSpec.js';
+import { machineName, powerStateOf, type ComputeParts } from './parts.js';
 
 /**
  * Reboots an instance whose reboot was asked for (task `rebooting`). A failure leaves it `active` when its machine runs,
@@ -46,7 +45,7 @@ export async function reboot(
     parts.logger.warn(`${name}: rebooting although its power state is ${instance.power_state}`);
   }
   try {
-    await parts.driver.reboot(name, await networkInfo(parts, caller.elevated(), instance));
+    await parts.driver.reboot(name, await networkInfoOf(parts, caller.elevated(), instance));
     const state = await powerStateOf(parts, name);
     await changeClaimed(parts.db, claim, { ...state, vm_state: 'active', task_state: null });
   } catch (error) {
@@ -60,12 +59,4 @@ export async function reboot(
     }
     throw error;
   }
-}
-
-async function networkInfo(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<NetworkInfo> {
-  return parts.runtime.flags.stub_network ? [] : fetchNetworkInfo(parts, context, instance);
-}
-
-async function powerStateOf(parts: ComputeParts, name: string): Promise<{ power_state: number }> {
-  return { power_state: (await parts.driver.info(name))?.state ?? powerState.failed };
 }

@@ -7,18 +7,33 @@ import { errorText } from '../../common/errors.js';
 import { forEachBounded } from '../../common/lanes.js';
 import { idFromName } from '../../common/names.js';
 import { powerState, type MachineInfo } from '../virt/driver.js';
-import { specOf } from './build.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import { changeState } from './changeState.js';
+import { recoverLiveMigration } from './liveMigration.js';
+import { machineSpecOf } from './machineSpec.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
+import { changeOfTask } from './powerChanges.js';
 import { reboot } from './rebootInstance.js';
+import { recoverRebuild } from './rebuildInstance.js';
+import {
+  forgottenMoves,
+  migrationsOfStrangers,
+  recoverArrivals,
+  recoverArrived,
+  recoverResize,
+  removeRemains,
+} from './recoverMigrations.js';
 import { deallocateNetwork, detachAllVolumes, undoAttachment } from './release.js';
 import { startLost } from './runInstance.js';
+import { isSnapshotTask, recoverSnapshot } from './snapshotInstance.js';
 import { stop } from './stopInstance.js';
 import { terminate } from './terminateInstance.js';
 
 /** Tasks of an instance which this host has claimed to build. */
 const buildTasks: readonly (string | null)[] = ['networking', 'block_device_mapping', 'spawning'];
 const nobodyWaits = (): void => undefined;
+const nobodysMessage: Delivery = { accept: nobodyWaits, redelivered: true };
 
 /**
  * Brings to an end what a predecessor of this daemon left half-done, from the rows and the hypervisor alone (nova 2011.3,
@@ -31,13 +46,14 @@ export async function recoverHost(parts: ComputeParts, context: Context): Promis
   const instances = await instancesOfHost(db, runtime.host);
   await forEachBounded(instances, limit, ({ id }) => recoverInstance(parts, context, id));
   await forEachBounded(await halfAttachedVolumes(db, runtime.host), limit, (volume) => recoverVolume(parts, volume));
+  await recoverArrivals(parts, context, (what, work) => quietly(parts, what, work));
   await removeLeftovers(parts);
   await quietly(parts, 'the filters of the machines', () => parts.driver.refreshSecurityGroup());
 }
 
-/** Once more for instances whose work could not be brought to an end. */
+/** Once more for instances whose work could not be brought to an end, and for those whose message was lost. */
 export async function recoverUnfinished(parts: ComputeParts, context: Context): Promise<void> {
-  const ids = [...parts.unfinished];
+  const ids = [...new Set([...parts.unfinished, ...(await forgottenMoves(parts))])];
   parts.unfinished.clear();
   await forEachBounded(ids, parts.runtime.flags.max_concurrent_builds, (id) => recoverInstance(parts, context, id));
 }
@@ -56,10 +72,17 @@ async function recoverInstance(parts: ComputeParts, context: Context, id: number
 
 async function recover(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
   const { vm_state: vm, task_state: task } = instance;
+  await recoverArrived(parts, instance);
   if (vm === 'active' && (task === null || task === 'rebooting')) await adopt(parts, instance);
   if (task === 'deleting') return terminate(parts, context, instance, nobodyWaits);
   if (task === 'stopping') return stop(parts, context, instance, nobodyWaits);
   if (task === 'rebooting') return reboot(parts, context, instance, nobodyWaits);
+  const change = changeOfTask(task);
+  if (change !== undefined) return changeState(parts, context, change, instance, nobodysMessage);
+  if (vm === 'rebuilding') return recoverRebuild(parts, instance);
+  if (isSnapshotTask(task)) return recoverSnapshot(parts, context, instance);
+  if (vm === 'migrating') return recoverLiveMigration(parts, context, instance);
+  if (await recoverResize(parts, context, instance)) return;
   if (vm === 'stopped' && task === 'starting') return startLost(parts, context, instance);
   if (vm === 'building' && buildTasks.includes(task)) return recoverBuild(parts, context, instance);
   if (vm === 'active' && task === null) return startGuest(parts, context, instance);
@@ -95,7 +118,7 @@ async function adopt(parts: ComputeParts, instance: InstanceRow): Promise<void> 
   if (driver.adopt === undefined || (await driver.info(name)) !== undefined) return;
   logger.warn(`${name}: the hypervisor does not know it, but it is active; taking it over`);
   const nothing = { networkInfo: [], volumes: [], adminPassword: null, injectedFiles: [] };
-  await driver.adopt(await specOf(parts, instance, nothing));
+  await driver.adopt(await machineSpecOf(parts, instance, nothing));
 }
 
 /** Starts a guest which does not run, where the flags *_on_host_boot ask for it. */
@@ -138,8 +161,20 @@ async function removeLeftovers(parts: ComputeParts): Promise<void> {
     if (id !== undefined) machines.set(id, machine);
   }
   const rows = new Map((await rowsOf(parts, [...machines.keys()])).map((row) => [row.id, row]));
+  const migrations = await migrationsOfStrangers(parts, [...rows.values()]);
   for (const [id, machine] of machines) {
     const row = rows.get(id);
+    const migration = migrations.get(id);
+    if (row !== undefined && row.host !== parts.runtime.host && !row.deleted) {
+      let removed = false;
+      await quietly(parts, machine.name, () =>
+        parts.lanes.run(id, async () => void (removed = await removeRemains(parts, row, machine, migration))),
+      );
+      if (removed) {
+        parts.logger.warn(`${machine.name}: removed what a migration left of it`);
+        continue;
+      }
+    }
     if (row === undefined || (row.host !== parts.runtime.host && !row.deleted)) {
       parts.logger.warn(`${machine.name}: a machine which the database does not know on this host; it is left alone`);
     } else if (isLeftover(row, machine)) {

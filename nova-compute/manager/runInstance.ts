@@ -5,10 +5,10 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { errorText } from '../../common/errors.js';
 import type { InstanceId, RunInstanceArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import type { MachineSpec } from '../virt/driver.js';
 import { buildSteps, claimOf, undoScope, type Build, type BuildWishes } from './build.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { inLane, unlessLocked } from './locks.js';
+import { injectedFilesOf } from './machineSpec.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
 import { runSteps, type UndoScope } from './steps.js';
@@ -27,7 +27,7 @@ export async function runInstance(
 ): Promise<null> {
   const wishes: BuildWishes = {
     requestedNetworks: args.requested_networks,
-    injectedFiles: injectedFiles(args.injected_files),
+    injectedFiles: injectedFilesOf(args.injected_files),
     adminPassword: typeof args.admin_password === 'string' ? args.admin_password : null,
   };
   await inLane(parts, args.instance_id, async (id) => {
@@ -167,13 +167,4 @@ async function recordFailure(state: Build, method: Method, error: unknown): Prom
     parts.unfinished.add(instance.id);
     parts.logger.error(`${state.name}: its failure could not be recorded: ${errorText(writing)}`);
   }
-}
-
-/** The pairs of path and content in what a message calls injected files; anything else in it is left out. */
-function injectedFiles(value: unknown): MachineSpec['injectedFiles'] {
-  if (!Array.isArray(value)) return [];
-  return value.filter(
-    (item): item is [string, string] =>
-      Array.isArray(item) && item.length === 2 && item.every((part) => typeof part === 'string'),
-  );
 }

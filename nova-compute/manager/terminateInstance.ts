@@ -1,12 +1,14 @@
 import type { Context } from '../../common/context.js';
 import { blockDeviceMappingsOf, deleteMappings } from '../../common/db/blockDeviceMappings.js';
 import { claimForTerminate, failClaimed, finishTerminate, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import { newestMigration, openStatuses } from '../../common/db/migrations.js';
 import type { InstanceRow } from '../../common/db/rows.js';
 import { InstanceNotFound, errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { integerId, unlessLocked } from './locks.js';
+import { migrationArgs } from './migrating.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
 import { awaitNetworkReleased, detachAllVolumes, releaseNetwork } from './release.js';
@@ -29,6 +31,7 @@ const steps: readonly Step<Ending>[] = [
   { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
   { name: 'detach volumes', run: ({ parts, instance }) => detachAllVolumes(parts, instance) },
   { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'end resize', run: endResize },
   { name: 'delete volumes', run: deleteVolumes },
   { name: 'wait for network', run: ({ parts, instance }) => awaitNetworkReleased(parts, instance) },
   { name: 'delete instance', run: finish },
@@ -82,6 +85,20 @@ export async function terminate(
     throw error;
   }
   await notifyUsage(parts, 'delete', instance);
+}
+
+/** Has the host to which the instance was being resized remove its machine; it does so when it starts, at the latest. */
+async function endResize({ parts, context, instance }: Ending): Promise<void> {
+  const migration = await newestMigration(parts.db, instance.uuid);
+  const destination = migration?.dest_compute ?? null;
+  if (migration === undefined || destination === null || migration.source_compute !== parts.runtime.host) return;
+  // One which is being taken back is that host's to end already.
+  if (migration.status !== 'finished' && !openStatuses.some((status) => status === migration.status)) return;
+  try {
+    await parts.rpc.computeOn(destination).cast.revert_resize(context, migrationArgs({ instance, migration }));
+  } catch (error) {
+    parts.logger.warn(`Instance ${instance.id}: ${destination} was not told of its end: ${errorText(error)}`);
+  }
 }
 
 /** Deletes the volumes which go with the instance, as their owner would, and forgets all its mappings. */

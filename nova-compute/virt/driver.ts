@@ -47,6 +47,25 @@ export interface MachineSpec {
 export interface MachineInfo {
   name: string;
   state: PowerState;
+  /**
+   * `outgoing`: powered off and kept, since its disk went to another host ({@link VirtDriver.migrateOut}). `incoming`:
+   * made ready to take up a machine which still runs on another host. Absent: an ordinary machine.
+   */
+  role?: 'outgoing' | 'incoming';
+}
+
+/** What a rescued machine boots from; its own disks are there as well. */
+export interface RescueImage {
+  imageRef: string;
+  kernelId: string | null;
+  ramdiskId: string | null;
+}
+
+/** Where a console is served, and the token which opens it. */
+export interface ConsoleAccess {
+  token: string;
+  host: string;
+  port: number | string;
 }
 
 export interface MachineEvent {
@@ -82,6 +101,62 @@ export interface VirtDriver {
   /** Removes the machine and its local disks. One that does not exist is no error. */
   destroy(name: string): Promise<void>;
   reboot(name: string, networkInfo: NetworkInfo): Promise<void>;
+  /** Stops the guest's CPUs; its memory stays. */
+  pause(name: string): Promise<void>;
+  unpause(name: string): Promise<void>;
+  /** Saves the guest's memory to disk and stops it. */
+  suspend(name: string): Promise<void>;
+  resume(name: string, networkInfo: NetworkInfo): Promise<void>;
+  /** Boots the machine from another image. Repeated for a rescued machine it does nothing. */
+  rescue(name: string, image: RescueImage, networkInfo: NetworkInfo): Promise<void>;
+  /** Boots the machine from its own disk again. One that isn't rescued is left as it is. */
+  unrescue(name: string, networkInfo: NetworkInfo): Promise<void>;
+  /**
+   * Gives the bits of the machine's root disk, as they are at one moment, to `deliver`, and lets go of them when that
+   * has ended, however it did. The guest goes on. Throws InstanceNotRunning when there is no such machine.
+   */
+  snapshot(name: string, deliver: (bits: ReadableStream<Uint8Array>) => Promise<void>): Promise<void>;
+  /** Sets the password of the guest's administrator. */
+  setAdminPassword(name: string, password: string): Promise<void>;
+  /** Writes a file in the guest. */
+  injectFile(name: string, path: string, contents: string): Promise<void>;
+  /** Tells the guest of its interfaces and addresses. */
+  injectNetworkInfo(name: string, networkInfo: NetworkInfo): Promise<void>;
+  /** Makes the guest configure its network anew. */
+  resetNetwork(name: string): Promise<void>;
+  /** Makes the guest's agent replace itself by what is at `url`. */
+  updateAgent(name: string, url: string, md5: string): Promise<void>;
+
+  /**
+   * Powers a machine off and brings its disk to another host, or tells what that needs: the answer is the driver's own
+   * text for {@link finishMigration} there. The machine is kept, `outgoing`; a repeated call answers the same.
+   */
+  migrateOut(name: string, destination: string): Promise<string | null>;
+  /** Starts a machine which came from another host, in the size of `machine`. As {@link spawn} when it fails. */
+  finishMigration(machine: MachineSpec, diskInfo: string | null, signal: AbortSignal): Promise<void>;
+  /** Removes an `outgoing` machine for good. Any other machine is left alone. */
+  confirmMigration(name: string): Promise<void>;
+  /** Starts an `outgoing` machine again. Any other machine is left alone. Throws InstanceNotFound. */
+  revertMigration(name: string, networkInfo: NetworkInfo): Promise<void>;
+
+  /** Throws InvalidCPUInfo when a guest of a host with this CPU (the JSON of compute_nodes.cpu_info) could not run here. */
+  compareCpu(cpuInfo: string): Promise<void>;
+  /** What a block migration copies of a machine: JSON, a list of `{type, path, local_gb}`. */
+  diskInfo(name: string): Promise<string>;
+  /** Makes ready for a machine which still runs on another host: `incoming` from now on. `disks` for a block migration. */
+  prepareIncoming(machine: MachineSpec, disks: string | null): Promise<void>;
+  /** Moves a running machine to a host which is ready for it, and returns when it is gone from here. */
+  migrateLive(name: string, destination: string, options: { block: boolean }, signal: AbortSignal): Promise<void>;
+  /** Takes up a machine which has come: it is an ordinary one from now on. Any other machine is left alone. */
+  completeIncoming(name: string): Promise<void>;
+
+  /** Throw InstanceNotFound. */
+  vncConsole(name: string): Promise<ConsoleAccess>;
+  ajaxConsole(name: string): Promise<ConsoleAccess>;
+  consolePool(type: string): Promise<{ address: string; username: string; password: string }>;
+  /** Null where the hypervisor can't, as in 2011.3; else what it says. */
+  hostPowerAction(action: 'startup' | 'shutdown' | 'reboot'): Promise<string | null>;
+  setHostEnabled(enabled: boolean): Promise<string | null>;
   /**
    * Takes over a running machine which a daemon of 2011.3 had on this host, where that one kept no trace of it outside of
    * itself (its fake driver). A machine which is known is left as it is. Absent where machines live outside of daemons.

@@ -2,7 +2,7 @@ import { addIndexes } from '../../common/db/indexes.js';
 import { purgeDeleted } from '../../common/db/purge.js';
 import { schemaVersion, syncDatabase } from '../../common/db/sync.js';
 import type { Category, Command } from '../command.js';
-import { shown } from '../command.js';
+import { json, printOrJson, shown } from '../command.js';
 
 const sync: Command = {
   summary: 'Sync the database up to the most recent version.',
@@ -20,9 +20,10 @@ const sync: Command = {
 
 const version: Command = {
   summary: 'Print the current database version.',
-  arguments: [],
-  async run(environment) {
-    environment.print(shown(await schemaVersion(await environment.rawDatabase())));
+  arguments: [json],
+  async run(environment, values) {
+    const found = await schemaVersion(await environment.rawDatabase());
+    printOrJson(environment, values, { version: found }, () => environment.print(shown(found)));
   },
 };
 

@@ -11,6 +11,7 @@ import {
   shown,
 } from '../command.js';
 import { printTable } from '../table.js';
+import { imageConvert } from './imageConvert.js';
 
 const argument = (name: string, help: string, required = false): Argument => ({
   name,
@@ -156,6 +157,7 @@ const list: Command = {
 export const image: Category = {
   commands: {
     all_register: allRegister,
+    convert: imageConvert(register),
     image_register: imageRegister,
     kernel_register: bootRegister('aki', 'kernel'),
     list,

@@ -11,6 +11,8 @@ import {
   type Command,
   json,
   type ManageEnvironment,
+  printOrJson,
+  shown,
 } from '../command.js';
 import { type Column, printTable } from '../table.js';
 
@@ -140,6 +142,25 @@ const list: Command = {
   },
 };
 
+const quantumList: Command = {
+  summary: 'List all created networks with Quantum-relevant fields',
+  arguments: [json],
+  async run(environment, values) {
+    const rows = await listNetworks(await environment.database());
+    const data = rows.map(({ uuid, project_id: project, priority, cidr, cidr_v6 }) => {
+      return { uuid, project, priority, cidr_v4: cidr, cidr_v6 };
+    });
+    printOrJson(environment, values, data, () => {
+      const line = (uuid: string, project: string, priority: string, ranges: string): void =>
+        environment.print([uuid.padEnd(32), project.padEnd(10), priority.padEnd(10), ranges].join('\t'));
+      line('uuid', 'project', 'priority', 'cidr_v4 , cidr_v6');
+      for (const row of data) {
+        line(shown(row.uuid), shown(row.project), shown(row.priority), `${shown(row.cidr_v4)} , ${shown(row.cidr_v6)}`);
+      }
+    });
+  },
+};
+
 const network: Argument = {
   name: 'fixed_range',
   option: '--network',
@@ -196,4 +217,6 @@ const modify: Command = {
 };
 
 /** `nova-manage network` (nova 2011.3, bin/nova-manage NetworkCommands). */
-export const networks: Category = { commands: { create, delete: remove, list, modify } };
+export const networks: Category = {
+  commands: { create, delete: remove, list, modify, quantum_list: quantumList },
+};

@@ -1,15 +1,19 @@
-import {
-  addMember,
-  createProject,
-  deleteProject,
-  listProjects,
-  modifyProject,
-  removeMember,
-} from '../../common/db/projects.js';
+import { resolve } from 'node:path';
+import { Projects } from '../../common/cloud/projects.js';
+import { ProjectNotFound } from '../../common/errors.js';
+import { projectById } from '../../common/db/projects.js';
 import { projectLimits, quotaResources, setQuota, type QuotaResource } from '../../common/db/quotas.js';
-import { userById } from '../../common/db/users.js';
 import { InvalidInput, NotFound } from '../../common/errors.js';
-import { type Argument, type Category, type Command, json, type ManageEnvironment } from '../command.js';
+import { credentialsOf, operator, rulesOf } from '../cloud.js';
+import {
+  type Argument,
+  type Category,
+  type Command,
+  CommandError,
+  json,
+  type ManageEnvironment,
+  printOrJson,
+} from '../command.js';
 
 const project: Argument = { name: 'project', option: '--project', required: true, help: 'Project name' };
 const userName: Argument = { name: 'user', option: '--user', required: true, help: 'User name' };
@@ -34,6 +38,7 @@ const quota: Command = {
     project,
     { name: 'key', option: '--key', help: `Resource: ${[...quotaResources].sort().join(', ')}` },
     { name: 'value', option: '--value', help: 'Limit, or unlimited' },
+    json,
   ],
   async run(environment, values) {
     const db = await environment.database();
@@ -47,9 +52,66 @@ const quota: Command = {
       await db.transaction((tx) => setQuota(tx, projectId, resource, limit));
     }
     const limits = await projectLimits(db, environment.runtime.flags, projectId);
-    for (const resource of printedResources) {
-      environment.print(`${resource}: ${limits[resource] === Infinity ? 'unlimited' : limits[resource]}`);
+    const shownLimit = (resource: QuotaResource): number | 'unlimited' =>
+      limits[resource] === Infinity ? 'unlimited' : limits[resource];
+    const data = Object.fromEntries(printedResources.map((resource) => [resource, shownLimit(resource)]));
+    printOrJson(environment, values, data, () => {
+      for (const resource of printedResources) environment.print(`${resource}: ${shownLimit(resource)}`);
+    });
+  },
+};
+
+const rules = async (environment: ManageEnvironment): Promise<Projects> => new Projects(await rulesOf(environment));
+
+const fileArgument = (fallback: string): Argument => ({
+  name: 'file',
+  option: '--file',
+  help: `File name (Default: ${fallback}); - is standard output`,
+});
+
+/** Writes credentials for their owner alone, or to standard output. */
+async function deliver(environment: ManageEnvironment, file: string, content: Buffer): Promise<void> {
+  if (file !== '-') await environment.runtime.files.writeAtomic(resolve(file), content, 0o600);
+  else if (environment.write) environment.write(content);
+  else environment.print(content.toString().replace(/\n$/, ''));
+}
+
+/** Without authentication a project needs no row, so that one which isn't there is worth a warning only. */
+async function warnOfUnknown(environment: ManageEnvironment, id: string): Promise<void> {
+  try {
+    await projectById(await environment.database(), id);
+  } catch (error) {
+    if (!(error instanceof ProjectNotFound)) throw error;
+    environment.runtime.log.logger('nova.auth.manager').warn(error.message);
+  }
+}
+
+const environmentFile: Command = {
+  summary: 'Exports environment variables to a file which a shell sources',
+  arguments: [project, userName, fileArgument('novarc')],
+  async run(environment, values) {
+    const [name, user] = [values['project']!, values['user']!];
+    await warnOfUnknown(environment, name);
+    const text = await (await credentialsOf(environment)).rcFile(user, name);
+    await deliver(environment, values['file'] ?? 'novarc', Buffer.from(text));
+  },
+};
+
+const zipfile: Command = {
+  summary: 'Exports credentials for project to a zip file: rc file, a new key with its certificate, CA certificate',
+  arguments: [project, userName, fileArgument('nova.zip')],
+  async run(environment, values) {
+    const [name, user] = [values['project']!, values['user']!];
+    await warnOfUnknown(environment, name);
+    const credentials = await credentialsOf(environment);
+    if (!(await credentials.available())) {
+      throw new CommandError(
+        `There is no certificate authority in ${environment.runtime.flags.ca_path}\n` +
+          'The above error may show that the certificate db has not been created.\n' +
+          'Please create a database by running a nova-api server on this host.',
+      );
     }
+    await deliver(environment, values['file'] ?? 'nova.zip', await credentials.zip(user, name));
   },
 };
 
@@ -77,7 +139,9 @@ export const projects: Category = {
       arguments: [project, userName],
       run: (environment, values) =>
         sayingWhat(environment, async () =>
-          addMember(await environment.database(), values['project']!, values['user']!),
+          rules(environment).then((projects) =>
+            projects.addMember(operator(environment), values['project']!, values['user']!),
+          ),
         ),
     },
     create: {
@@ -85,23 +149,28 @@ export const projects: Category = {
       arguments: [project, userName, description],
       async run(environment, values) {
         const [name, manager] = [values['project']!, values['user']!];
-        await createProject(await environment.database(), name, manager, values['desc'] ?? name);
-        environment.runtime.log.logger('nova.auth.manager').audit(`Created project ${name} with manager ${manager}`);
+        const wish = {
+          id: name,
+          managerId: manager,
+          ...(values['desc'] !== undefined && { description: values['desc'] }),
+        };
+        await (await rules(environment)).register(operator(environment), wish);
       },
     },
     delete: {
       summary: 'Deletes an existing project',
       arguments: [project],
       run: (environment, values) =>
-        sayingWhat(environment, async () => deleteProject(await environment.database(), values['project']!)),
+        sayingWhat(environment, async () =>
+          (await rules(environment)).deregister(operator(environment), values['project']!),
+        ),
     },
+    environment: environmentFile,
     list: {
       summary: 'Lists all projects',
       arguments: [{ ...userName, required: false }, json],
       async run(environment, values) {
-        const db = await environment.database();
-        if (values['user'] !== undefined) await userById(db, values['user']);
-        const found = await listProjects(db, values['user']);
+        const found = await (await rules(environment)).list(operator(environment), values['user']);
         if (values['json']) environment.print(JSON.stringify(found, null, 2));
         else found.forEach(({ id }) => environment.print(id));
       },
@@ -110,7 +179,9 @@ export const projects: Category = {
       summary: 'Modifies a project',
       arguments: [project, userName, description],
       async run(environment, values) {
-        await modifyProject(await environment.database(), values['project']!, {
+        await (
+          await rules(environment)
+        ).modify(operator(environment), values['project']!, {
           managerId: values['user']!,
           ...(values['desc'] !== undefined && { description: values['desc'] }),
         });
@@ -121,7 +192,13 @@ export const projects: Category = {
       summary: 'Removes user from project',
       arguments: [project, userName],
       run: async (environment, values) =>
-        removeMember(await environment.database(), values['project']!, values['user']!),
+        (await rules(environment)).removeMember(operator(environment), values['project']!, values['user']!),
     },
+    scrub: {
+      summary: "Takes a project's networks away from it and destroys its security groups",
+      arguments: [project],
+      run: async (environment, values) => (await rules(environment)).scrub(operator(environment), values['project']!),
+    },
+    zipfile,
   },
 };

@@ -50,7 +50,7 @@ async function setDisabled(environment: ManageEnvironment, values: ArgumentValue
 
 const describeResource: Command = {
   summary: 'describes cpu/memory/hdd info for host.',
-  arguments: [{ name: 'host', option: '--host', required: true, help: 'Host' }],
+  arguments: [{ name: 'host', option: '--host', required: true, help: 'Host' }, json],
   async run(environment, values) {
     const host = values['host']!;
     const rpc = await environment.rpc();
@@ -60,12 +60,23 @@ const describeResource: Command = {
     const inUse = usage as Record<string, { vcpus: number; memory_mb: number; local_gb: number }>;
     const sum = (key: 'vcpus' | 'memory_mb' | 'local_gb'): number =>
       Object.values(inUse).reduce((total, project) => total + project[key], 0);
+    const used = { vcpus: sum('vcpus'), memory_mb: sum('memory_mb'), local_gb: sum('local_gb') };
+    if (values['json']) {
+      const total = { vcpus: resource['vcpus'], memory_mb: resource['memory_mb'], local_gb: resource['local_gb'] };
+      const now = {
+        vcpus: resource['vcpus_used'],
+        memory_mb: resource['memory_mb_used'],
+        local_gb: resource['local_gb_used'],
+      };
+      environment.print(JSON.stringify({ total, used_now: now, used_max: used, projects: inUse }, null, 2));
+      return;
+    }
     environment.print('HOST\t\t\tPROJECT\t\tcpu\tmem(mb)\tdisk(gb)');
     const row = (name: string, ...figures: (number | undefined)[]): void =>
       environment.print(`${name}\t\t\t${figures.join('\t')}`);
     row(`${host}(total)`, resource['vcpus'], resource['memory_mb'], resource['local_gb']);
     row(`${host}(used_now)`, resource['vcpus_used'], resource['memory_mb_used'], resource['local_gb_used']);
-    row(`${host}(used_max)`, sum('vcpus'), sum('memory_mb'), sum('local_gb'));
+    row(`${host}(used_max)`, used.vcpus, used.memory_mb, used.local_gb);
     for (const [project, { vcpus, memory_mb: memory, local_gb: disk }] of Object.entries(inUse)) {
       environment.print(`${host}\t\t${project}\t\t${vcpus}\t${memory}\t${disk}`);
     }

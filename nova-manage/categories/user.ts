@@ -1,4 +1,6 @@
-import { createUser, deleteUser, listUsers, modifyUser, type User, userById } from '../../common/db/users.js';
+import { Users } from '../../common/cloud/users.js';
+import { listUsers, modifyUser, type User, userById } from '../../common/db/users.js';
+import { credentialsOf, operator, rulesOf } from '../cloud.js';
 import {
   type Argument,
   type ArgumentValues,
@@ -6,28 +8,28 @@ import {
   type Command,
   json,
   type ManageEnvironment,
+  printOrJson,
 } from '../command.js';
 
 const name: Argument = { name: 'name', option: '--name', required: true, help: 'User name' };
 const access: Argument = { name: 'access', option: '--access', help: 'Access' };
 const secret: Argument = { name: 'secret', option: '--secret', help: 'Secret' };
 
-function printExports(environment: ManageEnvironment, user: Pick<User, 'access_key' | 'secret_key'>): void {
-  environment.print(`export EC2_ACCESS_KEY=${user.access_key}`);
-  environment.print(`export EC2_SECRET_KEY=${user.secret_key}`);
+function printExports(environment: ManageEnvironment, values: ArgumentValues, user: User): void {
+  const data = { name: user.id, access: user.access_key, secret: user.secret_key };
+  printOrJson(environment, values, data, () => {
+    environment.print(`export EC2_ACCESS_KEY=${user.access_key}`);
+    environment.print(`export EC2_SECRET_KEY=${user.secret_key}`);
+  });
 }
 
 async function create(environment: ManageEnvironment, values: ArgumentValues, isAdmin: boolean): Promise<void> {
-  const { random, log } = environment.runtime;
-  const user = {
-    id: values['name']!,
-    accessKey: values['access'] || random.uuid(),
-    secretKey: values['secret'] || random.uuid(),
+  const user = await new Users(await rulesOf(environment)).register(operator(environment), values['name']!, {
     isAdmin,
-  };
-  await createUser(await environment.database(), user);
-  log.logger('nova.auth.manager').audit(`Created user ${user.id} (admin: ${isAdmin ? 'True' : 'False'})`);
-  printExports(environment, { access_key: user.accessKey, secret_key: user.secretKey });
+    accessKey: values['access'],
+    secretKey: values['secret'],
+  });
+  printExports(environment, values, user);
 }
 
 const modify: Command = {
@@ -53,27 +55,26 @@ export const user: Category = {
   commands: {
     admin: {
       summary: 'creates a new admin and prints exports',
-      arguments: [name, access, secret],
+      arguments: [name, access, secret, json],
       run: (environment, values) => create(environment, values, true),
     },
     create: {
       summary: 'creates a new user and prints exports',
-      arguments: [name, access, secret],
+      arguments: [name, access, secret, json],
       run: (environment, values) => create(environment, values, false),
     },
     delete: {
       summary: 'deletes an existing user',
       arguments: [name],
       async run(environment, values) {
-        await deleteUser(await environment.database(), values['name']!);
-        environment.runtime.log.logger('nova.auth.manager').audit(`Deleting user ${values['name']}`);
+        await new Users(await rulesOf(environment)).deregister(operator(environment), values['name']!);
       },
     },
     exports: {
       summary: 'prints access and secrets for user in export format',
-      arguments: [name],
+      arguments: [name, json],
       async run(environment, values) {
-        printExports(environment, await userById(await environment.database(), values['name']!));
+        printExports(environment, values, await userById(await environment.database(), values['name']!));
       },
     },
     list: {
@@ -88,5 +89,13 @@ export const user: Category = {
       },
     },
     modify,
+    revoke: {
+      summary: 'revoke certs for a user, all or those for one project',
+      arguments: [name, { name: 'project', option: '--project', help: 'Project name' }],
+      async run(environment, values) {
+        await userById(await environment.database(), values['name']!);
+        await (await credentialsOf(environment)).revoke(values['name']!, values['project']);
+      },
+    },
   },
 };

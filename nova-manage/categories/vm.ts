@@ -2,7 +2,8 @@ import { changeInstance, instancesOfHost, instancesOfProject } from '../../commo
 import { recordInstanceError } from '../../common/db/instanceActions.js';
 import { listInstanceTypes } from '../../common/db/instanceTypes.js';
 import type { InstanceRow } from '../../common/db/rows.js';
-import { InstanceNotFound, InvalidEc2Id } from '../../common/errors.js';
+import { InstanceNotFound, Invalid, InvalidEc2Id } from '../../common/errors.js';
+import { operator } from '../cloud.js';
 import { type Category, type Command, json } from '../command.js';
 import { type Column, printTable } from '../table.js';
 
@@ -74,5 +75,36 @@ const resetState: Command = {
   },
 };
 
-/** `nova-manage vm`: list of nova 2011.3, reset-state of our own. */
-export const vm: Category = { commands: { list, 'reset-state': resetState } };
+/** Hypervisors and volume drivers between whose hosts an instance can move while it runs. */
+const movingHypervisors = ['libvirt', 'fake'];
+const movingVolumes = /\.(AOEDriver|ISCSIDriver|FakeAOEDriver|FakeISCSIDriver)$/;
+
+function migration(summary: string, blockMigration: boolean): Command {
+  return {
+    summary,
+    arguments: [
+      { name: 'ec2_id', option: '--ec2_id', required: true, help: 'EC2 id, e.g. i-0000000a' },
+      { name: 'dest', option: '--dest', required: true, help: 'Host which the instance goes to' },
+    ],
+    async run(environment, values) {
+      const { connection_type: hypervisor, volume_driver: volumes } = environment.runtime.flags;
+      const id = instanceIdOf(values['ec2_id']!);
+      if (!movingHypervisors.includes(hypervisor)) throw new Invalid('Only KVM and QEmu are supported for now. Sorry!');
+      if (!movingVolumes.test(volumes)) throw new Invalid('Support only AOEDriver and ISCSIDriver. Sorry!');
+      const rpc = await environment.rpc();
+      const args = { instance_id: id, dest: values['dest']!, topic: 'compute', block_migration: blockMigration };
+      await rpc.scheduler.call.live_migration(operator(environment), args);
+      environment.print(`Migration of ${values['ec2_id']} initiated.Check its progress using euca-describe-instances.`);
+    },
+  };
+}
+
+/** `nova-manage vm` (nova 2011.3, bin/nova-manage VmCommands), and reset-state of our own. */
+export const vm: Category = {
+  commands: {
+    block_migration: migration('Migrates a running instance with its disks to a new machine.', true),
+    list,
+    live_migration: migration('Migrates a running instance to a new machine.', false),
+    'reset-state': resetState,
+  },
+};

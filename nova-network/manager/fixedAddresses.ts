@@ -11,9 +11,9 @@ import {
   releaseFixedIp,
 } from '../../common/db/fixedIps.js';
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
-import { getInstance } from '../../common/db/instances.js';
-import { getNetwork } from '../../common/db/networks.js';
-import type { FixedIpRow, NetworkRow, VirtualInterfaceRow } from '../../common/db/rows.js';
+import { findInstance, getInstance } from '../../common/db/instances.js';
+import { getNetwork, networksByIds } from '../../common/db/networks.js';
+import type { FixedIpRow, NetworkRow } from '../../common/db/rows.js';
 import {
   deleteVirtualInterfaces,
   ensureVirtualInterface,
@@ -31,6 +31,29 @@ import { refreshGroupMembers } from './groupRefresh.js';
 import type { NetworkWork } from './kind.js';
 import type { NetworkWish } from './wishes.js';
 
+/** Seconds until the host of an address which doesn't answer is passed over. */
+const foreignHostSeconds = 10;
+
+/** What an instance is to get. */
+export interface Allocation {
+  readonly instanceId: number;
+  readonly projectId: string;
+  /** The instance's host; owner of its addresses in multi_host networks. */
+  readonly host: string;
+  /** The instance is a cloudpipe. */
+  readonly vpn: boolean;
+  readonly wishes: readonly NetworkWish[];
+}
+
+/** Which address of a network. */
+export interface AddressWish {
+  readonly address: string | null;
+  /** The one which the network keeps for a cloudpipe. */
+  readonly vpn: boolean;
+  /** One more, though the instance has one there. */
+  readonly another: boolean;
+}
+
 /** The life of fixed addresses (nova 2011.3, nova/network/manager.py NetworkManager). */
 export class FixedAddresses {
   constructor(
@@ -40,31 +63,27 @@ export class FixedAddresses {
 
   /**
    * Gives an instance an interface and an address on each of its networks; what it has already it keeps. When that fails
-   * half-way, an instance which had nothing has nothing again. Throws InstanceNotFound, NoMoreFixedIps, and what a wish
-   * may be refused with.
+   * half-way, an instance which had nothing has nothing again. Throws InstanceNotFound, NoMoreFixedIps, NoMoreNetworks,
+   * what a wish may be refused with, and what the host of a network could not do.
    */
-  async allocate(
-    context: Context,
-    instanceId: number,
-    projectId: string,
-    wishes: readonly NetworkWish[],
-  ): Promise<void> {
+  async allocate(context: Context, { instanceId, projectId, host, vpn, wishes }: Allocation): Promise<void> {
     const { db, runtime, kind } = this.work;
     await getInstance(db, instanceId);
     const networks = await kind.networksFor(projectId, wishes);
     const before = await this.#holdings(instanceId);
     try {
       const attempts = runtime.flags.create_unique_mac_address_attempts;
-      const interfaces: [NetworkRow, VirtualInterfaceRow][] = [];
       for (const network of networks) {
-        interfaces.push([network, await ensureVirtualInterface(db, runtime.random, instanceId, network.id, attempts)]);
+        await ensureVirtualInterface(db, runtime.random, instanceId, network.id, attempts);
       }
-      for (const [network, vif] of interfaces) {
+      const gifts = networks
         // a network of IPv6 only: its guests make their addresses themselves
-        if (network.cidr === null) continue;
-        const wish = wishes.find((one) => one.uuid === network.uuid)?.address ?? null;
-        await this.#give(context, network, vif, instanceId, () => this.#claim(network, instanceId, wish));
-      }
+        .filter((network) => network.cidr !== null)
+        .map((network) => {
+          const address = wishes.find((one) => one.uuid === network.uuid)?.address ?? null;
+          return { network, wish: { address, vpn, another: false } };
+        });
+      await this.#giveAll(context, instanceId, host, gifts);
     } catch (error) {
       if (before === 0) await this.#undo(context, instanceId);
       throw error;
@@ -72,15 +91,31 @@ export class FixedAddresses {
   }
 
   /** One more address on a network, with an interface there when the instance has none. */
-  async add(context: Context, instanceId: number, networkId: number): Promise<void> {
-    const another = (network: NetworkRow): Promise<FixedIpRow | null> =>
-      claimFixedIp(this.work.db, network, instanceId, { another: true });
-    await this.#giveOn(context, instanceId, networkId, another);
+  async add(context: Context, instanceId: number, networkId: number, host: string): Promise<void> {
+    const { db, runtime } = this.work;
+    await getInstance(db, instanceId);
+    const network = await getNetwork(db, networkId);
+    const attempts = runtime.flags.create_unique_mac_address_attempts;
+    await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
+    const wish = { address: null, vpn: false, another: true };
+    await this.#giveAll(context, instanceId, host, [{ network, wish }]);
   }
 
-  /** The wished address on a network, or any; what the instance has there already it keeps. */
-  async allocateOn(context: Context, instanceId: number, networkId: number, wish: string | null): Promise<void> {
-    await this.#giveOn(context, instanceId, networkId, (network) => this.#claim(network, instanceId, wish));
+  /**
+   * Gives an instance an address of a network, on this host. Throws NetworkNotFound, NoMoreFixedIps, what a wish may be
+   * refused with, and FixedIpNotFoundForInstance for an instance without an interface there (any longer).
+   */
+  async giveHere(context: Context, networkId: number, instanceId: number, wish: AddressWish): Promise<void> {
+    const { db, kind } = this.work;
+    const network = await getNetwork(db, networkId);
+    const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
+    const vif = interfaces.find((one) => one.network_id === networkId);
+    if (vif === undefined) throw new FixedIpNotFoundForInstance(instanceId);
+    const row = await this.#claim(network, instanceId, wish);
+    if (row === null) throw new NoMoreFixedIps();
+    if (!(await allocateFixedIp(db, row, instanceId, vif.id))) throw new FixedIpNotFoundForInstance(instanceId);
+    await refreshGroupMembers(this.work, context, instanceId);
+    await kind.setUpNetwork(network);
   }
 
   /** Throws FixedIpNotFoundForSpecificInstance. */
@@ -88,8 +123,7 @@ export class FixedAddresses {
     const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
     const row = rows.find((one) => one.address === address);
     if (row === undefined) throw new FixedIpNotFoundForSpecificInstance(instanceId, address);
-    await this.#dropFloating(context, [row.id]);
-    if (await this.#free(context, row, instanceId)) await refreshGroupMembers(this.work, context, instanceId);
+    await this.#free(context, [row], instanceId);
   }
 
   /**
@@ -98,14 +132,9 @@ export class FixedAddresses {
    */
   async deallocate(context: Context, instanceId: number): Promise<void> {
     const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
-    await this.#dropFloating(
-      context,
-      rows.map((row) => row.id),
-    );
-    let changed = false;
-    for (const row of rows) changed = (await this.#free(context, row, instanceId)) || changed;
+    await this.#releaseElsewhere(context, rows, instanceId);
+    await this.#free(context, rows, instanceId);
     await deleteVirtualInterfaces(this.work.db, instanceId);
-    if (changed) await refreshGroupMembers(this.work, context, instanceId);
   }
 
   /** A DHCP lease was given. Throws when no instance has the address. */
@@ -134,49 +163,112 @@ export class FixedAddresses {
     return rows.length + (await virtualInterfacesOfInstances(this.work.db, [instanceId])).length;
   }
 
-  #claim(network: NetworkRow, instanceId: number, wish: string | null): Promise<FixedIpRow | null> {
-    return wish === null
-      ? claimFixedIp(this.work.db, network, instanceId)
-      : claimWishedFixedIp(this.work.db, network, wish, instanceId);
-  }
-
-  async #giveOn(
+  /**
+   * Gives the addresses, each on the host which owns it; other hosts work side by side, and all have ended when this
+   * ends. Throws what the first of them threw.
+   */
+  async #giveAll(
     context: Context,
     instanceId: number,
-    networkId: number,
-    claim: (network: NetworkRow) => Promise<FixedIpRow | null>,
+    instanceHost: string,
+    gifts: readonly { network: NetworkRow; wish: AddressWish }[],
   ): Promise<void> {
-    const { db, runtime } = this.work;
-    await getInstance(db, instanceId);
-    const network = await getNetwork(db, networkId);
-    const attempts = runtime.flags.create_unique_mac_address_attempts;
-    const vif = await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
-    await this.#give(context, network, vif, instanceId, () => claim(network));
+    const { runtime, rpc } = this.work;
+    const elsewhere: Promise<null>[] = [];
+    try {
+      for (const { network, wish } of gifts) {
+        const owner = await this.#ownerOf(context, network, instanceHost);
+        if (owner === runtime.host) {
+          await this.giveHere(context, network.id, instanceId, wish);
+          continue;
+        }
+        const args = { instance_id: instanceId, network_id: network.id, ...wish };
+        const given = rpc.networkOn(owner).call._rpc_allocate_fixed_ip(context.elevated(), args);
+        given.catch(() => undefined);
+        elsewhere.push(given);
+      }
+    } finally {
+      await Promise.allSettled(elsewhere);
+    }
+    await Promise.all(elsewhere);
   }
 
-  async #give(
-    context: Context,
-    network: NetworkRow,
-    vif: VirtualInterfaceRow,
-    instanceId: number,
-    claim: () => Promise<FixedIpRow | null>,
-  ): Promise<void> {
-    const { db, kind } = this.work;
-    const row = await claim();
-    if (row === null) throw new NoMoreFixedIps();
-    if (!(await allocateFixedIp(db, row, instanceId, vif.id))) throw new FixedIpNotFoundForInstance(instanceId);
-    await refreshGroupMembers(this.work, context, instanceId);
-    await kind.setUpNetwork(network);
+  /** The host which gives out a network's addresses; a network without one gets it here. */
+  async #ownerOf(context: Context, network: NetworkRow, instanceHost: string): Promise<string> {
+    const { kind, runtime, rpc } = this.work;
+    if (!kind.hasDhcp) return runtime.host;
+    if (network.multi_host) return instanceHost;
+    return network.host || rpc.network.call.set_network_host(context.elevated(), { network_ref: network });
   }
 
-  /** Takes one address from an instance. False when nothing was left to do. */
-  async #free(context: Context, row: FixedIpRow, instanceId: number): Promise<boolean> {
+  #claim(network: NetworkRow, instanceId: number, wish: AddressWish): Promise<FixedIpRow | null> {
     const { db, kind } = this.work;
-    const deallocated = await deallocateFixedIp(db, row.id, instanceId);
-    // from here on no floating address can join it; one which just did would go with it to the next instance
-    await this.#dropFloating(context, [row.id]);
-    const freed = kind.freesAtOnce && (await disassociateFixedIp(db, row.id, instanceId));
-    return deallocated || freed;
+    const vpn = wish.vpn ? kind.vpnAddress(network) : null;
+    if (vpn !== null) return claimWishedFixedIp(db, network, vpn, instanceId, { reserved: true });
+    if (wish.address !== null) return claimWishedFixedIp(db, network, wish.address, instanceId);
+    return claimFixedIp(db, network, instanceId, { another: wish.another });
+  }
+
+  /**
+   * Takes addresses from an instance: first out of use, then, when those who let the instance in know of it, back to the
+   * pool where that happens at once.
+   */
+  async #free(context: Context, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
+    const { db, kind, runtime } = this.work;
+    const ids = rows.map((row) => row.id);
+    await this.#dropFloating(context, ids);
+    const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
+    let changed = false;
+    for (const row of rows) {
+      if (!(await deallocateFixedIp(db, row.id, instanceId))) continue;
+      changed = true;
+      if (!kind.hasDhcp || !runtime.flags.force_dhcp_release) continue;
+      await this.#releaseLease(row, interfaces.find((vif) => vif.id === row.virtual_interface_id)?.address ?? null);
+    }
+    // from here on no floating address can join them; one which just did would go along to the next instance
+    await this.#dropFloating(context, ids);
+    if (changed) await refreshGroupMembers(this.work, context, instanceId);
+    if (kind.hasDhcp) return;
+    for (const row of rows) await disassociateFixedIp(db, row.id, instanceId);
+  }
+
+  /** Ends the lease of an address in a network which this host serves. A failure is logged: the lease ends by itself. */
+  async #releaseLease(row: FixedIpRow, mac: string | null): Promise<void> {
+    const { db, driver, runtime, log } = this.work;
+    if (row.network_id === null || row.address === null || mac === null) return;
+    try {
+      const network = await getNetwork(db, row.network_id);
+      if (!network.multi_host && network.host !== runtime.host) return;
+      await driver.releaseDhcp(network, row.address, mac);
+    } catch (error) {
+      log.error(`The lease of ${row.address} could not be released: ${errorText(error)}`, error);
+    }
+  }
+
+  /**
+   * With the flag force_dhcp_release, lets other hosts free the addresses of networks which they serve, since only they
+   * can end the leases. One that doesn't answer is passed over: its addresses are freed without.
+   */
+  async #releaseElsewhere(context: Context, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
+    const { db, kind, runtime, rpc, log } = this.work;
+    const held = rows.filter((row) => row.allocated === true && row.network_id !== null);
+    if (!kind.hasDhcp || !runtime.flags.force_dhcp_release || held.length === 0) return;
+    const networks = await networksByIds(db, [...new Set(held.map((row) => row.network_id!))]);
+    const instanceHost = (await findInstance(db, instanceId, { deleted: 'any' }))?.host ?? null;
+    const silent = new Set<string>();
+    for (const row of held) {
+      const network = networks.find((one) => one.id === row.network_id);
+      const owner = network?.multi_host ? instanceHost : network?.host;
+      if (!owner || owner === runtime.host || silent.has(owner)) continue;
+      try {
+        const args = { instance_id: instanceId, address: row.address! };
+        const options = { timeout: foreignHostSeconds };
+        await rpc.networkOn(owner).call.remove_fixed_ip_from_instance(context.elevated(), args, options);
+      } catch (error) {
+        silent.add(owner);
+        log.warn(`Host ${owner} could not release ${row.address}: ${errorText(error)}`);
+      }
+    }
   }
 
   async #dropFloating(context: Context, fixedIpIds: readonly number[]): Promise<void> {

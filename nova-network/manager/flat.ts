@@ -1,7 +1,6 @@
-import { changeNetwork, listNetworks } from '../../common/db/networks.js';
+import { changeNetwork } from '../../common/db/networks.js';
 import type { NetworkRow } from '../../common/db/rows.js';
 import { NetworkManager } from './networkManager.js';
-import type { NetworkWish } from './wishes.js';
 
 /**
  * All instances on the same networks, whose bridges the operator made; addresses are injected into guests or come from
@@ -10,14 +9,7 @@ import type { NetworkWish } from './wishes.js';
 export class FlatManager extends NetworkManager {
   readonly shouldCreateBridge = false;
   readonly shouldCreateVlan = false;
-  readonly freesAtOnce = true;
-  readonly needsNetworkHost = false;
-
-  /** The wished networks, else all; never those with a VLAN. */
-  async networksFor(_projectId: string, wishes: readonly NetworkWish[]): Promise<NetworkRow[]> {
-    const networks = wishes.length > 0 ? await this.wishedNetworks(wishes) : await listNetworks(this.work.db);
-    return networks.filter((network) => network.vlan === null);
-  }
+  readonly hasDhcp = false;
 
   /** Only keeps `injected` as the flag flat_injected says. */
   async setUpNetwork(network: NetworkRow): Promise<void> {

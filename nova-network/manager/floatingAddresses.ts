@@ -40,7 +40,7 @@ export class FloatingAddresses {
     if (!context.isAdmin && context.projectId !== projectId) throw new NotAuthorized();
     const row = await claimFloatingIp(db, runtime.flags, projectId);
     if (row === null) throw new NoMoreFloatingIps();
-    if (!kind.needsNetworkHost) await hostHomelessNetworks(db, runtime.host);
+    if (!kind.hasDhcp) await hostHomelessNetworks(db, runtime.host);
     return row.address!;
   }
 

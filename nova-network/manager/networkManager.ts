@@ -2,7 +2,13 @@ import type { Context } from '../../common/context.js';
 import type { DaemonParts } from '../../common/daemon.js';
 import { fixedIpByAddress, freeTimedOutFixedIps, instancesToReclaim } from '../../common/db/fixedIps.js';
 import { releaseStrandedFloatingIps } from '../../common/db/floatingIps.js';
-import { fillNetworkUuids, networksByUuids, networksOfHost, setNetworkHost } from '../../common/db/networks.js';
+import {
+  fillNetworkUuids,
+  listNetworks,
+  networksByUuids,
+  networksOfHost,
+  setNetworkHost,
+} from '../../common/db/networks.js';
 import type { NetworkRow } from '../../common/db/rows.js';
 import {
   DBError,
@@ -12,7 +18,9 @@ import {
   FixedIpNotFoundForNetwork,
   NetworkHostNotSet,
   NetworkNotFound,
+  NetworkNotFoundForProject,
   NoNetworksFound,
+  NovaPlainError,
 } from '../../common/errors.js';
 import { isIPv4 } from '../../common/ipAddress.js';
 import type { Manager, PeriodicTask } from '../../common/manager.js';
@@ -30,9 +38,7 @@ import { parseWishes, rowId, textOf, type NetworkWish } from './wishes.js';
 export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind {
   abstract readonly shouldCreateBridge: boolean;
   abstract readonly shouldCreateVlan: boolean;
-  abstract readonly freesAtOnce: boolean;
-  abstract readonly needsNetworkHost: boolean;
-  abstract networksFor(projectId: string, wishes: readonly NetworkWish[]): Promise<NetworkRow[]>;
+  abstract readonly hasDhcp: boolean;
   abstract setUpNetwork(network: NetworkRow): Promise<void>;
 
   readonly methods = networkMethods;
@@ -69,21 +75,45 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
     await this.#reclaim(context);
   }
 
+  /** The wished networks, else all; never those with a VLAN. */
+  async networksFor(projectId: string, wishes: readonly NetworkWish[]): Promise<NetworkRow[]> {
+    const networks =
+      wishes.length > 0 ? await this.wishedNetworks(projectId, wishes) : await listNetworks(this.work.db);
+    return networks.filter((network) => network.vlan === null);
+  }
+
   /**
-   * The networks with the wished uuids. Throws NoNetworksFound when there is none of them, NetworkNotFound for the first
-   * which is missing, NetworkHostNotSet where this kind of network needs a host and has none.
+   * The networks with the wished uuids. Throws NoNetworksFound when there is none of them, NetworkNotFound (or
+   * NetworkNotFoundForProject) for the first which is missing, NetworkHostNotSet where this kind of network needs a host
+   * and has none.
    */
-  protected async wishedNetworks(wishes: readonly NetworkWish[]): Promise<NetworkRow[]> {
-    const networks = await networksByUuids(
-      this.work.db,
-      wishes.map((wish) => wish.uuid),
-    );
+  async wishedNetworks(projectId: string | null, wishes: readonly NetworkWish[]): Promise<NetworkRow[]> {
+    const uuids = wishes.map((wish) => wish.uuid);
+    const networks = (await networksByUuids(this.work.db, uuids)).filter((one) => this.isFor(one, projectId));
     if (networks.length === 0) throw new NoNetworksFound();
-    const missing = wishes.find((wish) => !networks.some((network) => network.uuid === wish.uuid));
-    if (missing !== undefined) throw new NetworkNotFound(missing.uuid);
+    const missing = uuids.find((uuid) => !networks.some((network) => network.uuid === uuid));
+    if (missing !== undefined) {
+      throw this.shouldCreateVlan && projectId !== null
+        ? new NetworkNotFoundForProject(missing, projectId)
+        : new NetworkNotFound(missing);
+    }
     const homeless = networks.find((network) => !network.host && !network.multi_host);
-    if (this.needsNetworkHost && homeless !== undefined) throw new NetworkHostNotSet(homeless.id);
+    if (this.hasDhcp && homeless !== undefined) throw new NetworkHostNotSet(homeless.id);
     return networks;
+  }
+
+  /** Only the networks of a VlanManager belong to projects. */
+  async addNetwork(_projectId: string): Promise<void> {
+    throw new NovaPlainError(`The networks of ${this.constructor.name} belong to no project`);
+  }
+
+  vpnAddress(_network: NetworkRow): string | null {
+    return null;
+  }
+
+  /** Whether instances of a project may be on a network. */
+  protected isFor(_network: NetworkRow, _projectId: string | null): boolean {
+    return true;
   }
 
   #answers(): RpcHandlers<NetworkRpc> {
@@ -91,7 +121,13 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
       allocate_for_instance: async (context, args) => {
         const instanceId = rowId(args.instance_id, 'instance_id');
         const projectId = textOf(args.project_id, 'project_id');
-        await this.#fixed.allocate(context, instanceId, projectId, parseWishes(args.requested_networks));
+        await this.#fixed.allocate(context, {
+          instanceId,
+          projectId,
+          host: args.host,
+          vpn: args.vpn === true,
+          wishes: parseWishes(args.requested_networks),
+        });
         if (this.work.runtime.flags.auto_assign_floating_ip) {
           await this.#floating.autoAssign(context, instanceId, projectId);
         }
@@ -105,22 +141,30 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
       },
       get_instance_nw_info: (_context, args) =>
         networkInfo(this.work, args.instance_id, rowId(args.instance_type_id, 'instance_type_id'), args.host),
-      validate_networks: async (_context, args) => {
-        await this.#validate(parseWishes(args.networks));
+      validate_networks: async (context, args) => {
+        await this.#validate(context.projectId, parseWishes(args.networks));
         return null;
       },
       add_fixed_ip_to_instance: async (context, args) => {
-        await this.#fixed.add(context, rowId(args.instance_id, 'instance_id'), rowId(args.network_id, 'network_id'));
+        const instanceId = rowId(args.instance_id, 'instance_id');
+        await this.#fixed.add(context, instanceId, rowId(args.network_id, 'network_id'), args.host);
+        return null;
+      },
+      _rpc_allocate_fixed_ip: async (context, args) => {
+        const instanceId = rowId(args.instance_id, 'instance_id');
+        await this.#fixed.giveHere(context, rowId(args.network_id, 'network_id'), instanceId, {
+          address: args.address ? textOf(args.address, 'address') : null,
+          vpn: args.vpn === true,
+          another: args.another !== false,
+        });
+        return null;
+      },
+      add_network_to_project: async (_context, args) => {
+        await this.addNetwork(textOf(args.project_id, 'project_id'));
         return null;
       },
       remove_fixed_ip_from_instance: async (context, args) => {
         await this.#fixed.remove(context, rowId(args.instance_id, 'instance_id'), textOf(args.address, 'address'));
-        return null;
-      },
-      _rpc_allocate_fixed_ip: async (context, args) => {
-        const address = args.address ? textOf(args.address, 'address') : null;
-        const networkId = rowId(args.network_id, 'network_id');
-        await this.#fixed.allocateOn(context, rowId(args.instance_id, 'instance_id'), networkId, address);
         return null;
       },
       set_network_host: async (_context, args) => {
@@ -154,9 +198,9 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
     };
   }
 
-  async #validate(wishes: readonly NetworkWish[]): Promise<void> {
+  async #validate(projectId: string | null, wishes: readonly NetworkWish[]): Promise<void> {
     if (wishes.length === 0) return;
-    const networks = await this.wishedNetworks(wishes);
+    const networks = await this.wishedNetworks(projectId, wishes);
     for (const { uuid, address } of wishes) {
       if (address === null) continue;
       if (!isIPv4(address)) throw new FixedIpInvalid(address);
@@ -179,7 +223,7 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
 
   /** Frees what deleted instances still hold: a daemon died before it was done, or its message was lost. */
   async #reclaim(context: Context): Promise<void> {
-    for (const instanceId of await instancesToReclaim(this.work.db, this.freesAtOnce)) {
+    for (const instanceId of await instancesToReclaim(this.work.db, !this.hasDhcp)) {
       this.work.log.info(`Freeing the addresses of instance ${instanceId}, which is gone`);
       try {
         await this.#fixed.deallocate(context, instanceId);

@@ -1,13 +1,18 @@
 import type { Context } from '../../common/context.js';
 import type { InstanceRequest, SchedulerDriver, VolumeRequest } from './driver.js';
-import { checkForced, forcedHost, hostsUp, noHost, type DriverParts } from './hosts.js';
+import { checkForced, forcedHost, noHost, type DriverParts } from './hosts.js';
+import { LiveHosts } from './liveHosts.js';
 
 /**
  * Any host which is up, by chance (nova 2011.3, nova/scheduler/chance.py). Writes nothing: the host which takes the
  * message writes its name. Unlike there an administrator may force a host.
  */
 export class ChanceScheduler implements SchedulerDriver {
-  constructor(private readonly parts: DriverParts) {}
+  readonly #live: LiveHosts;
+
+  constructor(private readonly parts: DriverParts) {
+    this.#live = new LiveHosts(parts);
+  }
 
   async placeInstance(context: Context, request: InstanceRequest): Promise<string> {
     const { instance, topic, tried } = request;
@@ -24,16 +29,20 @@ export class ChanceScheduler implements SchedulerDriver {
       await checkForced(this.parts, forced, 'nova-volume', tried, `Host ${forced} not available`);
       return forced;
     }
-    const hosts = await hostsUp(this.parts, topic, tried);
-    return this.#pick(onlyHost === null ? hosts : hosts.filter((host) => host === onlyHost));
+    return this.#pick(topic, tried, onlyHost);
   }
 
   async place(_context: Context, topic: string, tried: ReadonlySet<string>): Promise<string> {
-    return this.#pick(await hostsUp(this.parts, topic, tried));
+    return this.#pick(topic, tried, null);
   }
 
-  #pick(hosts: readonly string[]): string {
-    if (hosts.length === 0) throw noHost();
-    return this.parts.runtime.random.pick(hosts);
+  async #pick(topic: string, tried: ReadonlySet<string>, only: string | null): Promise<string> {
+    const host = await this.#live.choose(topic, tried, (hosts) => {
+      if (only !== null) return hosts.has(only) ? only : undefined;
+      const all = hosts.all();
+      return all.length === 0 ? undefined : this.parts.runtime.random.pick(all).host;
+    });
+    if (host === undefined) throw noHost();
+    return host;
   }
 }

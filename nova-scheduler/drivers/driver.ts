@@ -10,6 +10,10 @@ export interface InstanceRequest {
   readonly topic: string;
   /** Hosts which could not be told; they are out. */
   readonly tried: ReadonlySet<string>;
+  /** The message's `request_spec` (image, instance_type, instance_properties, filter), as it came; null without one. */
+  readonly requestSpec?: unknown;
+  /** The message's `availability_zone`; null without one. */
+  readonly availabilityZone?: string | null;
 }
 
 /** A volume which waits for a host. */
@@ -33,5 +37,14 @@ export interface SchedulerDriver {
   /** The host for a volume; null when the volume doesn't wait any longer. */
   placeVolume(context: Context, request: VolumeRequest): Promise<string | null>;
   /** A host for any other message of a topic. */
-  place(context: Context, topic: string, tried: ReadonlySet<string>): Promise<string>;
+  place(context: Context, topic: string, tried: ReadonlySet<string>, method?: string): Promise<string>;
+  /** The hosts for a request, the best first, where the driver weighs them (RPC method select). */
+  select?(requestSpec: unknown): Promise<WeighedHost[]>;
+}
+
+/** A host and how good it is: the less, the better. */
+export interface WeighedHost {
+  readonly weight: number;
+  readonly hostname: string;
+  readonly capabilities: Readonly<Record<string, unknown>>;
 }

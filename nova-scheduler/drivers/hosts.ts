@@ -1,14 +1,17 @@
 import type { Context } from '../../common/context.js';
 import type { Db } from '../../common/db/db.js';
 import type { ServiceRow } from '../../common/db/rows.js';
-import { getService, listServicesByTopic, serviceIsUp } from '../../common/db/services.js';
+import { getService, serviceIsUp } from '../../common/db/services.js';
 import { NoValidHost, WillNotSchedule } from '../../common/errors.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
+import type { Capabilities } from '../manager/capabilities.js';
 
 /** What a driver works with. */
 export interface DriverParts {
   readonly runtime: Runtime;
   readonly db: Db;
+  /** What hosts announce of themselves. */
+  readonly capabilities: Pick<Capabilities, 'known' | 'knows' | 'update' | 'consume'>;
 }
 
 /** The refusal when no service of a topic is up (nova 2011.3's words). */
@@ -19,14 +22,6 @@ export function noHost(): NoValidHost {
 /** Whether a service has given a sign of life within service_down_time. */
 export function isUp(runtime: Runtime, service: ServiceRow): boolean {
   return serviceIsUp(service, runtime.clock.now(), runtime.flags.service_down_time);
-}
-
-/** Hosts of a topic whose service is up and not disabled, without those tried; by the age of their row. */
-export async function hostsUp(parts: DriverParts, topic: string, tried: ReadonlySet<string>): Promise<string[]> {
-  const services = await listServicesByTopic(parts.db, topic);
-  return services.flatMap((service) =>
-    service.host !== null && isUp(parts.runtime, service) && !tried.has(service.host) ? [service.host] : [],
-  );
 }
 
 /** The host in an availability zone of the form `zone:host`, for a caller who may force one; null for anybody else. */

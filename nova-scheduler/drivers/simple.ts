@@ -1,6 +1,11 @@
 import type { Context } from '../../common/context.js';
 import { reserveInstanceHost, reserveVolumeHost, type Reservation } from '../../common/db/scheduling.js';
-import { listComputeByCores, listVolumeByGigabytes, type LoadedService } from '../../common/db/services.js';
+import {
+  listComputeByCores,
+  listNetworkByNetworks,
+  listVolumeByGigabytes,
+  type LoadedService,
+} from '../../common/db/services.js';
 import { NoValidHost } from '../../common/errors.js';
 import { ChanceScheduler } from './chance.js';
 import type { InstanceRequest, SchedulerDriver, VolumeRequest } from './driver.js';
@@ -29,10 +34,12 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserve(forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_cores;
-    const hosts = this.#usable(await listComputeByCores(db, topic), tried);
     const room = (host: Candidate): boolean =>
       host.name === instance.host || host.load + (instance.vcpus ?? 0) <= limit;
-    return firstWithRoom(hosts.filter(room), (host) => reserve(host, limit), 'All hosts have too many cores');
+    return fewThenAll(async (most) => {
+      const hosts = this.#usable(await listComputeByCores(db, topic, most), tried);
+      return firstWithRoom(hosts.filter(room), (host) => reserve(host, limit), 'All hosts have too many cores');
+    });
   }
 
   async placeVolume(context: Context, request: VolumeRequest): Promise<string | null> {
@@ -44,20 +51,30 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserveVolumeHost(db, volume, forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_gigabytes;
-    const services = await listVolumeByGigabytes(db, topic);
-    const hosts = this.#usable(
-      services.filter((service) => onlyHost === null || service.host === onlyHost),
-      tried,
-    );
     const room = (host: Candidate): boolean => host.load + (volume.size ?? 0) <= limit;
-    return firstWithRoom(
-      hosts.filter(room),
-      (host) => reserveVolumeHost(db, volume, host, limit),
-      'All hosts have too many gigabytes',
-    );
+    return fewThenAll(async (most) => {
+      const services = await listVolumeByGigabytes(db, topic, most);
+      const hosts = this.#usable(
+        services.filter((service) => onlyHost === null || service.host === onlyHost),
+        tried,
+      );
+      return firstWithRoom(
+        hosts.filter(room),
+        (host) => reserveVolumeHost(db, volume, host, limit),
+        'All hosts have too many gigabytes',
+      );
+    });
   }
 
-  place(context: Context, topic: string, tried: ReadonlySet<string>): Promise<string> {
+  /** Networks for set_network_host (a message of releases before 2011.3) go to the host with the fewest. */
+  async place(context: Context, topic: string, tried: ReadonlySet<string>, method?: string): Promise<string> {
+    if (method === 'set_network_host') {
+      const { db, runtime } = this.parts;
+      const hosts = this.#usable(await listNetworkByNetworks(db, topic), tried);
+      const free = hosts.find(({ load }) => load < runtime.flags.max_networks);
+      if (free === undefined) throw new NoValidHost('All hosts have too many networks');
+      return free.name;
+    }
     return this.#chance.place(context, topic, tried);
   }
 
@@ -77,6 +94,19 @@ export class SimpleScheduler implements SchedulerDriver {
 interface Candidate {
   readonly name: string;
   readonly load: number;
+}
+
+/** Of thousands of hosts the first so many are read; the others only when none of these will do. */
+const few = 100;
+
+/** Tries with the least loaded hosts, and when none of them will do with all. */
+async function fewThenAll<T>(place: (most?: number) => Promise<T>): Promise<T> {
+  try {
+    return await place(few);
+  } catch (error) {
+    if (!(error instanceof NoValidHost)) throw error;
+    return place();
+  }
 }
 
 /** The first host which can be reserved; null when what it is for doesn't wait any longer. Throws NoValidHost when all are full. */

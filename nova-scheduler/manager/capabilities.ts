@@ -2,20 +2,49 @@ import type { Clock } from '../../common/runtime/runtime.js';
 
 /** What a service of a host said of itself, and when. */
 interface Entry {
-  readonly capabilities: Readonly<Record<string, unknown>>;
+  capabilities: Readonly<Record<string, unknown>>;
   readonly heardAt: number;
 }
 
-/** Anybody on the bus can announce hosts; more than this are not remembered. */
-const mostEntries = 10_000;
+/** A host as its announcements describe it. */
+export interface KnownHost {
+  readonly host: string;
+  /** What one of its services says; undefined when that has said nothing for too long. */
+  service(name: string): Readonly<Record<string, unknown>> | undefined;
+}
+
+/** Anybody on the bus can announce hosts; when these are more hosts, or one has more services, the rest is forgotten. */
+const mostHosts = 20_000;
+const mostServices = 16;
+/** Figures of one service; an announcement of more is none. */
+const mostFigures = 256;
+const bytesOfMegabyte = 1024 ** 2;
+const bytesOfGigabyte = 1024 ** 3;
+
+/** One host; it lives as long as it is remembered, so that a decision makes no objects for ten thousand hosts. */
+class Host implements KnownHost {
+  readonly services = new Map<string, Entry>();
+
+  constructor(
+    readonly host: string,
+    private readonly horizon: { oldest: number },
+  ) {}
+
+  service(name: string): Entry['capabilities'] | undefined {
+    const said = this.services.get(name);
+    return said === undefined || said.heardAt < this.horizon.oldest ? undefined : said.capabilities;
+  }
+}
 
 /**
  * What the hosts' periodic announcements say (nova 2011.3, nova/scheduler/zone_manager.py): in memory only, the newest of
- * each host and service; of too many the oldest go.
+ * each host and service; of too many hosts those go which have been silent the longest.
  */
 export class Capabilities {
-  readonly #byHost = new Map<string, Map<string, Entry>>();
-  #count = 0;
+  /** In the order of their newest announcements. */
+  readonly #byHost = new Map<string, Host>();
+  /** What was heard before `oldest` (milliseconds since the epoch) says nothing any more. */
+  readonly #horizon = { oldest: -Infinity };
 
   /** `expirySeconds`: what is older says nothing about the cloud any more (there 3 × periodic_interval). */
   constructor(
@@ -26,18 +55,56 @@ export class Capabilities {
   /** Takes an announcement. What is not an object is none. */
   update(service: string, host: string, capabilities: unknown): void {
     if (typeof capabilities !== 'object' || capabilities === null || Array.isArray(capabilities)) return;
-    let services = this.#byHost.get(host);
-    if (services === undefined) this.#byHost.set(host, (services = new Map()));
-    if (!services.has(service)) this.#count += 1;
-    services.set(service, { capabilities: { ...capabilities }, heardAt: this.clock.now() });
-    if (this.#count > mostEntries) this.#dropOldest();
+    if (Object.keys(capabilities).length > mostFigures) return;
+    const known = this.#byHost.get(host) ?? new Host(host, this.#horizon);
+    if (!known.services.has(service) && known.services.size >= mostServices) return;
+    known.services.set(service, { capabilities: { ...capabilities }, heardAt: this.clock.now() });
+    this.#byHost.delete(host);
+    this.#byHost.set(host, known);
+    if (this.#byHost.size > mostHosts) this.#byHost.delete(this.#byHost.keys().next().value!);
   }
 
   /** Every service of every host that has been heard of. */
   hosts(): { service: string; host_name: string }[] {
-    return [...this.#byHost].flatMap(([host, services]) =>
+    return [...this.#byHost].flatMap(([host, { services }]) =>
       [...services.keys()].map((service) => ({ service, host_name: host })),
     );
+  }
+
+  /** The hosts which pass a test and of which a service was heard lately and doesn't say `enabled: false`, the most silent first. */
+  known(service: string, test: (host: KnownHost) => boolean = () => true): KnownHost[] {
+    this.#look();
+    const known: KnownHost[] = [];
+    for (const host of this.#byHost.values()) {
+      const said = host.service(service);
+      if (said !== undefined && said['enabled'] !== false && test(host)) known.push(host);
+    }
+    return known;
+  }
+
+  /** Whether any host was heard lately of which a service is known. */
+  knows(service: string): boolean {
+    this.#look();
+    for (const host of this.#byHost.values()) if (host.service(service) !== undefined) return true;
+    return false;
+  }
+
+  /**
+   * An instance was given to a host: until that says itself how much it has left, it has so much less. Otherwise all
+   * instances of a minute would go to the same host.
+   */
+  consume(service: string, host: string, need: { memoryMb: number; localGb: number }): void {
+    const entry = this.#byHost.get(host)?.services.get(service);
+    if (entry === undefined) return;
+    const less = (name: string, bytes: number): Record<string, number> => {
+      const had = entry.capabilities[name];
+      return typeof had === 'number' ? { [name]: had - bytes } : {};
+    };
+    entry.capabilities = {
+      ...entry.capabilities,
+      ...less('host_memory_free', need.memoryMb * bytesOfMegabyte),
+      ...less('disk_available', need.localGb * bytesOfGigabyte),
+    };
   }
 
   /**
@@ -45,12 +112,12 @@ export class Capabilities {
    * `enabled: false` don't count, nor does what is older than the expiry, which is also forgotten here.
    */
   summary(): Record<string, [unknown, unknown]> {
-    const oldest = this.clock.now() - this.expirySeconds * 1000;
+    const oldest = this.#look();
     const summary = new Map<string, [unknown, unknown]>();
-    for (const [host, services] of this.#byHost) {
+    for (const [host, { services }] of this.#byHost) {
       for (const [service, { capabilities, heardAt }] of services) {
         if (heardAt < oldest) {
-          this.#forget(host, service);
+          services.delete(service);
           continue;
         }
         if (capabilities['enabled'] === false) continue;
@@ -60,25 +127,15 @@ export class Capabilities {
           summary.set(key, [compare(value, low) < 0 ? value : low, compare(value, high) > 0 ? value : high]);
         }
       }
+      if (services.size === 0) this.#byHost.delete(host);
     }
     return Object.fromEntries(summary);
   }
 
-  #dropOldest(): void {
-    let oldest: { host: string; service: string; heardAt: number } | undefined;
-    for (const [host, services] of this.#byHost) {
-      for (const [service, { heardAt }] of services) {
-        if (oldest === undefined || heardAt < oldest.heardAt) oldest = { host, service, heardAt };
-      }
-    }
-    if (oldest !== undefined) this.#forget(oldest.host, oldest.service);
-  }
-
-  #forget(host: string, service: string): void {
-    const services = this.#byHost.get(host);
-    if (services?.delete(service) !== true) return;
-    this.#count -= 1;
-    if (services.size === 0) this.#byHost.delete(host);
+  /** Moves the horizon to now. */
+  #look(): number {
+    this.#horizon.oldest = this.clock.now() - this.expirySeconds * 1000;
+    return this.#horizon.oldest;
   }
 }
 

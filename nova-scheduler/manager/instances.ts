@@ -16,12 +16,18 @@ export async function scheduleInstance(work: SchedulerWork, errand: Errand, wait
     return;
   }
   const given = waiting === waitingForRun ? instance.host : null;
-  const { context, topic } = errand;
+  const { context, topic, args } = errand;
+  const zone = args['availability_zone'];
+  const request = {
+    instance,
+    waiting,
+    topic,
+    requestSpec: args['request_spec'] ?? null,
+    availabilityZone: typeof zone === 'string' ? zone : null,
+  };
   try {
     await passOn(work, errand, async (tried) =>
-      given !== null && !tried.has(given)
-        ? given
-        : work.driver.placeInstance(context, { instance, waiting, topic, tried }),
+      given !== null && !tried.has(given) ? given : work.driver.placeInstance(context, { ...request, tried }),
     );
   } catch (error) {
     if (isRefusal(error)) await failWaitingInstance(work.db, instance.id, waiting, errand.method, error.message);

@@ -4,22 +4,29 @@ import { waitingForRun, waitingForStart } from '../../common/db/scheduling.js';
 import { NovaError, PythonError } from '../../common/errors.js';
 import type { Manager } from '../../common/manager.js';
 import { schedulerMethods, type SchedulerRpc } from '../../common/rpc/scheduler.js';
+import type { Runtime } from '../../common/runtime/runtime.js';
 import type { SchedulerDriver } from '../drivers/driver.js';
 import { Capabilities } from './capabilities.js';
 import { showHostResources } from './hostResources.js';
 import { scheduleInstance } from './instances.js';
+import { scheduleLiveMigration } from './liveMigration.js';
+import { scheduleResize } from './resizes.js';
 import { sweep } from './sweeper.js';
 import { scheduleSnapshot, scheduleVolume } from './volumes.js';
 import { passOn, schedulerWork, type Errand, type SchedulerWork } from './work.js';
+
+/** What a scheduler will know of the hosts; the driver chooses by it, and the manager keeps it. */
+export function capabilitiesOf({ clock, flags }: Runtime): Capabilities {
+  return new Capabilities(clock, 3 * flags.periodic_interval);
+}
 
 /** The work of nova-scheduler: finds hosts, with a driver, and passes messages on to them. */
 export function schedulerManager(
   parts: Pick<DaemonParts, 'runtime' | 'db' | 'rpc'>,
   driver: SchedulerDriver,
+  capabilities: Capabilities = capabilitiesOf(parts.runtime),
 ): Manager<SchedulerRpc> {
   const work = schedulerWork(parts, driver);
-  const { clock, flags } = parts.runtime;
-  const capabilities = new Capabilities(clock, 3 * flags.periodic_interval);
   return {
     methods: schedulerMethods,
     handlers: {
@@ -31,6 +38,10 @@ export function schedulerManager(
       // Child zones are not supported: there are none.
       get_zone_list: async () => [],
       get_zone_capabilities: async () => capabilities.summary(),
+      async select(_context, { request_spec: spec }) {
+        if (driver.select !== undefined) return driver.select(spec);
+        throw new PythonError('AttributeError', `'${driver.constructor.name}' object has no attribute 'select'`);
+      },
       show_host_resources: (_context, { host }) => showHostResources(work, String(host)),
       async run_instance(context, args) {
         await scheduleInstance(work, errand(context, 'run_instance', { ...args }), waitingForRun);
@@ -38,6 +49,14 @@ export function schedulerManager(
       },
       async start_instance(context, args) {
         await scheduleInstance(work, errand(context, 'start_instance', { ...args }), waitingForStart);
+        return null;
+      },
+      async prep_resize(context, args) {
+        await scheduleResize(work, errand(context, 'prep_resize', { ...args }));
+        return null;
+      },
+      async live_migration(context, args) {
+        await scheduleLiveMigration(work, context, args);
         return null;
       },
       async create_volume(context, args) {
@@ -70,7 +89,7 @@ async function passAnything(
   const { topic } = args;
   work.log.warn(`There is no rule for ${method}; it goes to any host of ${String(topic)}`);
   const passed = errand(context, method, args);
-  await passOn(work, passed, (tried) => work.driver.place(context, passed.topic, tried));
+  await passOn(work, passed, (tried) => work.driver.place(context, passed.topic, tried, method));
   return null;
 }
 

@@ -1,3 +1,4 @@
+import { failWaitingResize, overdueResizes } from '../../common/db/migrations.js';
 import { failOverdueInstances, failOverdueVolumes } from '../../common/db/scheduling.js';
 import { listServices, serviceIsUp } from '../../common/db/services.js';
 import { dbTime } from '../../common/time.js';
@@ -5,8 +6,9 @@ import type { SchedulerWork } from './work.js';
 
 /**
  * Ends what nobody will end any more: a message was lost, or a daemon died before it claimed its work. Instances which
- * wait for a host longer than the flag scheduling_timeout go to `error` with a reason; volumes which no living host
- * makes or deletes to `error` and `error_deleting`. Any number of schedulers may do this at a time.
+ * wait for a host longer than the flag scheduling_timeout go to `error` with a reason, those which wait to be resized are
+ * active again as they were; volumes which no living host makes or deletes go to `error` and `error_deleting`. Any number
+ * of schedulers may do this at a time.
  */
 export async function sweep(work: SchedulerWork): Promise<void> {
   const { db, runtime, log } = work;
@@ -16,6 +18,10 @@ export async function sweep(work: SchedulerWork): Promise<void> {
   const cutoff = dbTime(now - seconds * 1000);
   const reason = `No host took the instance within ${seconds} seconds`;
   for (const id of await failOverdueInstances(db, cutoff, reason)) log.warn(`Instance ${id} goes to error: ${reason}`);
+
+  for (const id of await overdueResizes(db, cutoff)) {
+    if (await failWaitingResize(db, id, reason, () => true)) log.warn(`Instance ${id} is not resized: ${reason}`);
+  }
 
   const services = await listServices(db);
   const alive = services.filter(

@@ -1,13 +1,7 @@
 import type { Context } from '../../common/context.js';
 import type { DaemonParts } from '../../common/daemon.js';
 import type { Db } from '../../common/db/db.js';
-import {
-  HostBinaryNotFound,
-  MessageNotDelivered,
-  NoValidHost,
-  WillNotSchedule,
-  errorText,
-} from '../../common/errors.js';
+import { MessageNotDelivered, NoValidHost, errorText } from '../../common/errors.js';
 import type { Logger } from '../../common/log.js';
 import type { Rpc } from '../../common/rpc/rpc.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
@@ -79,7 +73,15 @@ export async function passOn(
   }
 }
 
+/** Errors which say that no host will do; by their names, for a plug-in has no part in our classes. */
+const refusals: readonly string[] = [
+  'NoValidHost',
+  'WillNotSchedule',
+  'HostBinaryNotFound',
+  'SchedulerHostFilterNotFound',
+];
+
 /** Whether an error says that no host will do, now or as asked for. */
 export function isRefusal(error: unknown): error is Error {
-  return error instanceof NoValidHost || error instanceof WillNotSchedule || error instanceof HostBinaryNotFound;
+  return error instanceof Error && refusals.includes(error.name);
 }

@@ -64,14 +64,18 @@ function integerId(given: unknown): number {
   throw new InvalidInput(`${JSON.stringify(given)?.slice(0, 50)} is no id`);
 }
 
-/** Sends the back end's figures to all schedulers when they have changed; a back end without any sends nothing. */
+/**
+ * Sends the back end's figures to all schedulers when they have changed, or always (flag volume_force_update_capabilities);
+ * a back end without any sends nothing.
+ */
 function capabilityPublisher(work: VolumeWork): (context: Context) => Promise<void> {
   let last = '';
   return async (context) => {
     const capabilities = await work.driver.stats();
     const text = JSON.stringify(capabilities);
-    if (capabilities === null || text === '{}' || text === last) return;
     const { flags, host } = work.runtime;
+    if (capabilities === null || text === '{}') return;
+    if (text === last && !flags.volume_force_update_capabilities) return;
     await work.rpc.fanout(context, flags.scheduler_topic, 'update_service_capabilities', {
       service_name: flags.volume_topic,
       host,

@@ -58,9 +58,9 @@ describe('one daemon in its process', function () {
   });
 
   it('is refused with a sentence for a default of 2011.3 which is not there', async () => {
-    const network = await runProgramToEnd('nova-network', flags('--fake_network'));
+    const network = await runProgramToEnd('nova-network', flags());
     expect(network.code).to.equal(1);
-    expect(network.output).to.contain('--network_manager=nova.network.manager.VlanManager').and.contain('FlatManager');
+    expect(network.output).to.contain('--fake_network');
     const compute = await runProgramToEnd('nova-compute', flags());
     expect(compute.code).to.equal(1);
     expect(compute.output).to.match(/--connection_type=libvirt.*fake/);

@@ -20,6 +20,7 @@ describe('nova-all', function () {
     `--state_path=${state}`,
     '--ec2_listen_port=0',
     '--images_listen_port=0',
+    '--s3_port=0',
     ...more,
   ];
   const start = async (...more: string[]): Promise<DaemonProcess> => {

@@ -75,8 +75,8 @@ describe('a daemon which cannot start', function () {
     await refused('nova-compute', ['--connection_type=libvirt'], /--connection_type=libvirt.* fake/);
     await refused(
       'nova-network',
-      ['--network_manager=nova.network.manager.VlanManager'],
-      /--network_manager=nova\.network\.manager\.VlanManager.*FlatManager/,
+      ['--network_manager=nova.network.quantum.manager.QuantumManager'],
+      /--network_manager=nova\.network\.quantum\.manager\.QuantumManager.*FlatManager/,
     );
     await refused('nova-network', ['--nofake_network'], /--fake_network/);
     await refused(
@@ -86,7 +86,7 @@ describe('a daemon which cannot start', function () {
     );
     await refused(
       'nova-scheduler',
-      ['--scheduler_driver=nova.scheduler.zone.ZoneScheduler'],
+      ['--scheduler_driver=nova.scheduler.nosuch.NoSuchScheduler'],
       /--scheduler_driver=.*SimpleScheduler/,
     );
     await refused('nova-api', ['--enabled_apis=ec3'], /--enabled_apis.*ec2/);

@@ -126,6 +126,10 @@ while ec2.describe_addresses(PublicIps=[address])['Addresses'][0].get('InstanceI
     time.sleep(0.2)
 assert instance_of(instance_id)['PublicIpAddress'] == address
 ec2.disassociate_address(PublicIp=address)
+end = time.time() + 60
+while ec2.describe_addresses(PublicIps=[address])['Addresses'][0].get('InstanceId'):
+    assert time.time() < end, 'the address is not disassociated'
+    time.sleep(0.2)
 ec2.release_address(PublicIp=address)
 step('address: %s' % address)
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { makeNetworks } from '../../common/cloud/networks.js';
 import { openDatabase } from '../../common/db/database.js';
+import { dhcpHosts } from '../../common/db/dhcpHosts.js';
 import type { Db } from '../../common/db/db.js';
 import {
   allocateFixedIp,
@@ -31,7 +32,10 @@ import {
   associateNetwork,
   createNetworks,
   deleteNetwork,
+  disassociateNetworks,
+  fillVpnPublicAddress,
   getNetwork,
+  networksOfProject,
   networksOfHost,
   setNetworkHost,
 } from '../../common/db/networks.js';
@@ -209,6 +213,7 @@ forEachDialect((_dialect, freshUrl) => {
       expect(await instancesToReclaim(db, false)).to.not.include(id);
       expect(await instancesToReclaim(db, true)).to.include(id);
       await setNetworkHost(db, row.id, 'h1');
+      await db.update('fixed_ips', { instance_id: null }, 'network_id <> ?', [row.id]);
       expect(await freeTimedOutFixedIps(db, 'h1', '2001-01-01 00:00:00.000000')).to.equal(0);
       expect(await freeTimedOutFixedIps(db, 'h1', '2999-01-01 00:00:00.000000')).to.equal(1);
       expect(await state()).to.deep.equal({
@@ -219,6 +224,65 @@ forEachDialect((_dialect, freshUrl) => {
       });
       expect(await leaseFixedIp(db, ip.address!)).to.equal(false);
       expect(await releaseFixedIp(db, ip.address!)).to.equal(null);
+    });
+
+    it('frees what was deallocated long ago, on networks of a host and on those of none', async () => {
+      const [id] = await instances(1);
+      const elsewhere = await instance({ host: 'h2' });
+      const freed = async (values: object, holder: number, host: string): Promise<number> => {
+        const cidr = `10.20.${addressed++}.0/28`;
+        const row = await getNetwork(db, await network(cidr));
+        await db.update('networks', values, 'id = ?', [row.id]);
+        const ip = (await claimFixedIp(db, row, holder))!;
+        const count = await freeTimedOutFixedIps(db, host, '2999-01-01 00:00:00.000000');
+        await db.update('fixed_ips', { instance_id: null }, 'id = ?', [ip.id]);
+        return count;
+      };
+      let addressed = 0;
+      await db.update('fixed_ips', { instance_id: null }, 'instance_id IS NOT NULL');
+      expect(await freed({ host: 'h1' }, id!, 'h1')).to.equal(1);
+      expect(await freed({ host: 'h2' }, id!, 'h1')).to.equal(0);
+      expect(await freed({ host: null }, id!, 'h1')).to.equal(1);
+      expect(await freed({ multi_host: true }, id!, 'h1')).to.equal(1);
+      expect(await freed({ multi_host: true }, elsewhere, 'h1')).to.equal(0);
+      const nowhere = await instance();
+      await db.update('instances', { host: null }, 'id = ?', [nowhere]);
+      expect(await freed({ multi_host: true }, nowhere, 'h1')).to.equal(1);
+    });
+
+    it('gives one cloudpipe the address which is kept for it, and one public address to a network', async () => {
+      const row = await getNetwork(db, await network('10.8.0.0/28', { start: 300, vpnStart: 3000 }));
+      const ids = await instances(writers);
+      const { done, failed } = await race((one, index) =>
+        claimWishedFixedIp(one, row, row.vpn_private_address!, ids[index]!, { reserved: true }),
+      );
+      expect(done).to.have.length(1);
+      expect(new Set(failed.map((error) => error.name))).to.deep.equal(new Set(['FixedIpAlreadyInUse']));
+      const filled = await race((one, index) => fillVpnPublicAddress(one, row.id, `4.4.4.${index}`));
+      expect(filled.done.filter(Boolean)).to.have.length(1);
+      await db.update('networks', { project_id: 'pipe' }, 'id = ?', [row.id]);
+    });
+
+    it('knows the guests of a network for its DHCP server: one address an interface', async () => {
+      const row = await getNetwork(db, await network('10.10.0.0/28'));
+      const [id] = await instances(1);
+      const other = await instance({ host: 'h2' });
+      for (const [holder, times] of [
+        [id!, 2],
+        [other, 1],
+      ] as const) {
+        const vif = await ensureVirtualInterface(db, runtime.random, holder, row.id, 5);
+        for (let count = 0; count < times; count++) {
+          const ip = (await claimFixedIp(db, row, holder, { another: true }))!;
+          await allocateFixedIp(db, ip, holder, vif.id);
+        }
+      }
+      const guests = await dhcpHosts(db, row.id);
+      expect(guests.map((guest) => [guest.instance_id, guest.address, guest.is_first, guest.leased])).to.deep.equal([
+        [id, '10.10.0.2', true, false],
+        [other, '10.10.0.4', true, false],
+      ]);
+      expect(await dhcpHosts(db, row.id, 'h2')).to.have.length(1);
     });
 
     it('gives racing projects different floating addresses, and no project more than its quota', async () => {
@@ -302,7 +366,16 @@ forEachDialect((_dialect, freshUrl) => {
       const same = await race((one) => associateNetwork(one, 'p1'));
       expect(new Set(same.done.map((rows) => rows.map((row) => row.id).join())).size).to.equal(1);
       const others = await race((one, index) => associateNetwork(one, `q${index}`));
-      expect(others.done.filter((rows) => rows.length > 0)).to.have.length(1);
+      expect(others.done).to.have.length(1);
+      expect(new Set(others.failed.map((error) => error.name))).to.deep.equal(new Set(['NoMoreNetworks']));
+      for (let index = 2; index < 6; index++) {
+        await network(`10.6.0.${index * 16}/28`, { start: 100 + index, vpnStart: 1000 });
+      }
+      const more = await race((one) => associateNetwork(one, 'p1', true));
+      expect(more.done).to.have.length(4);
+      expect(await networksOfProject(db, 'p1')).to.have.length(5);
+      expect(await disassociateNetworks(db, 'p1')).to.equal(5);
+      await associateNetwork(db, 'p1');
       expect(await deleteNetwork(db, same.done[0]![0]!.id)).to.equal('has a project');
     });
 

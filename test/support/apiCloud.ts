@@ -83,6 +83,8 @@ export interface ApiCloud {
   readonly db: Db;
   readonly log: MemoryLog;
   readonly port: number;
+  /** Of the image registry. */
+  readonly imagesPort: number;
   /** To register images with. */
   readonly images: ImageService;
   adminContext(): Context;
@@ -236,6 +238,7 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     db,
     log,
     port: ec2Port,
+    imagesPort,
     images,
     adminContext: () => adminContext(runtime),
     image: `ami-${Number(image.id).toString(16).padStart(8, '0')}`,

@@ -13,6 +13,8 @@ export interface ClientEnvironment {
   EC2_URL: string;
   EC2_ACCESS_KEY: string;
   EC2_SECRET_KEY: string;
+  /** Absent where the test has no objectstore. */
+  S3_URL?: string;
 }
 
 /** How a client program ended. */
@@ -70,7 +72,14 @@ export async function startEmbeddedCloud(
   const statePath = join(folder, 'state');
   const daemon = await spawnDaemon(
     'nova-all',
-    [`--state_path=${statePath}`, '--ec2_listen_port=0', '--images_listen_port=0', '--fake_spawn_ms=50', ...flags],
+    [
+      `--state_path=${statePath}`,
+      '--ec2_listen_port=0',
+      '--images_listen_port=0',
+      '--s3_port=0',
+      '--fake_spawn_ms=50',
+      ...flags,
+    ],
     { cwd: folder, ready: /The cloud runs/ },
   );
   const environment = readRcFile(join(statePath, 'novarc'));
@@ -94,6 +103,7 @@ function readRcFile(path: string): ClientEnvironment {
     EC2_URL: value('EC2_URL'),
     EC2_ACCESS_KEY: value('EC2_ACCESS_KEY'),
     EC2_SECRET_KEY: value('EC2_SECRET_KEY'),
+    S3_URL: value('S3_URL'),
   };
 }
 
@@ -135,7 +145,7 @@ export async function prepareProcessCloud(
   const [broker, server] = await Promise.all([options.broker ?? sharedRabbitMq(), options.server ?? postgres()]);
   const [vhost, database] = await Promise.all([broker.newVhost(), server.freshDatabase()]);
   const { rabbit_host: rabbitHost, rabbit_port: rabbitPort } = broker.flags(vhost);
-  const [ec2Port, imagesPort] = [await freePort(), await freePort()];
+  const [ec2Port, imagesPort, s3Port] = [await freePort(), await freePort(), await freePort()];
   const flagFile = join(folder, 'nova.conf');
   const lines = [
     `--sql_connection=${database}`,
@@ -150,6 +160,7 @@ export async function prepareProcessCloud(
     `--ec2_listen_port=${ec2Port}`,
     '--images_listen=127.0.0.1',
     `--images_listen_port=${imagesPort}`,
+    `--s3_port=${s3Port}`,
     `--glance_api_servers=127.0.0.1:${imagesPort}`,
     '--connection_type=fake',
     '--fake_spawn_ms=50',
@@ -166,7 +177,12 @@ export async function prepareProcessCloud(
   const daemons = new Map<string, DaemonProcess>();
   const ended: DaemonProcess[] = [];
   return {
-    environment: { EC2_URL: `http://127.0.0.1:${ec2Port}/services/Cloud`, EC2_ACCESS_KEY: '', EC2_SECRET_KEY: '' },
+    environment: {
+      EC2_URL: `http://127.0.0.1:${ec2Port}/services/Cloud`,
+      S3_URL: `http://127.0.0.1:${s3Port}`,
+      EC2_ACCESS_KEY: '',
+      EC2_SECRET_KEY: '',
+    },
     broker,
     vhost,
     server,
@@ -218,6 +234,7 @@ export async function startProcessCloud(options: ProcessCloudOptions = {}): Prom
     const hosts = Array.from({ length: options.hosts ?? 2 }, (_, index) => `cloud${index + 1}`);
     await Promise.all([
       start('nova-network'),
+      start('nova-objectstore'),
       start('nova-volume'),
       start('nova-scheduler'),
       ...hosts.map((host) => start('nova-compute', host)),
@@ -225,8 +242,8 @@ export async function startProcessCloud(options: ProcessCloudOptions = {}): Prom
     const image = join(cloud.stateFolder, 'tiny.img');
     writeFileSync(image, Buffer.alloc(1024));
     await run('image', 'image_register', image, 'demo', 'tiny');
-    const { EC2_URL } = cloud.environment;
-    return { ...cloud, environment: { EC2_URL, EC2_ACCESS_KEY: `${access}:demo`, EC2_SECRET_KEY: secret ?? '' } };
+    const keys = { EC2_ACCESS_KEY: `${access}:demo`, EC2_SECRET_KEY: secret ?? '' };
+    return { ...cloud, environment: { ...cloud.environment, ...keys } };
   } catch (error) {
     const output = cloud.output();
     await cloud.stop();

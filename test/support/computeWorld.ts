@@ -4,9 +4,10 @@ import { openDatabase } from '../../common/db/database.js';
 import type { Db, Values } from '../../common/db/db.js';
 import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
 import { syncDatabase } from '../../common/db/sync.js';
-import { RemoteError } from '../../common/errors.js';
+import { MessageNotDelivered, RemoteError, RpcTimeout } from '../../common/errors.js';
 import type { FlagName } from '../../common/flags/flags.js';
 import type { ImageService } from '../../common/images/imageService.js';
+import { computeMethods, type ComputeRpc } from '../../common/rpc/compute.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
 import type { Rpc } from '../../common/rpc/rpc.js';
 import type { Transport } from '../../common/rpc/transport.js';
@@ -14,6 +15,7 @@ import type { Delivery } from '../../common/rpc/types.js';
 import { never, type RealRuntime } from '../../common/runtime/real.js';
 import { ComputeManager } from '../../nova-compute/manager/index.js';
 import { FakeDriver } from '../../nova-compute/virt/fake/fakeDriver.js';
+import { MemoryImages } from './memoryImages.js';
 import { testRuntime, type MemoryLog } from './runtime.js';
 
 /** A message which a daemon sent. */
@@ -98,7 +100,12 @@ export interface TestCompute {
 export class ComputeWorld {
   readonly sent: SentMessage[] = [];
   readonly network = new ScriptedNetwork();
+  readonly images = new MemoryImages();
+  /** The newest nova-compute of each host; calls to a host are answered by it. */
+  readonly hosts = new Map<string, TestCompute>();
   imageSize = 0;
+  #delivered = 0;
+  readonly #kept: SentMessage[] = [];
   private constructor(
     readonly db: Db,
     readonly statePath: string,
@@ -148,10 +155,15 @@ export class ComputeWorld {
       db: lifeline.watch(this.db, ['all', 'first', 'run', 'insert', 'insertMany', 'update', 'transaction']),
       rpc: this.#rpc(lifeline),
       transport: {} as Transport,
-      images: { show: async () => ({ size: this.imageSize }) } as unknown as ImageService,
+      images: lifeline.watch<ImageService>(
+        this.images.service(() => this.imageSize),
+        ['update', 'delete', 'detail'],
+      ),
     };
     const driver = new FakeDriver(runtime);
-    return { runtime, log, lifeline, driver, manager: new ComputeManager(parts, driver) };
+    const compute = { runtime, log, lifeline, driver, manager: new ComputeManager(parts, driver) };
+    this.hosts.set(host, compute);
+    return compute;
   }
 
   /** Inserts an instance as the API and the scheduler leave it. */
@@ -229,10 +241,77 @@ export class ComputeWorld {
     await this.db.update('instances', values, 'id = ?', [id]);
   }
 
+  /**
+   * Brings the messages which were cast to computes since the last time to them, and those which they cast then, in
+   * order. As a broker does it keeps what a daemon which died has not acknowledged, and what is for a host on which none
+   * runs, for the next time. What fails is answered as a list of errors.
+   */
+  async deliverCasts(context: Context): Promise<Error[]> {
+    const errors: Error[] = [];
+    const kept = this.#kept.splice(0);
+    const next = (): SentMessage | undefined => kept.shift() ?? this.sent[this.#delivered++];
+    for (let message = next(); message !== undefined; message = next()) {
+      const { kind, routingKey, method, args } = message;
+      if (kind !== 'cast' || !routingKey.startsWith('compute.')) continue;
+      const compute = this.#computeOf(routingKey);
+      const receipt = delivery();
+      const byClaim = computeMethods[method as keyof ComputeRpc].ack === 'claim';
+      try {
+        if (compute !== undefined) await this.#handle(routingKey, method, args, context, receipt);
+      } catch (error) {
+        errors.push(error as Error);
+      }
+      const lost = compute === undefined || (compute.runtime.halted && byClaim && !receipt.accepted);
+      if (lost) this.#kept.push(message);
+    }
+    this.#delivered = this.sent.length;
+    return errors;
+  }
+
+  /** A sender beside the computes, who is never killed. */
+  rpc(): Rpc {
+    return this.#rpc(new Lifeline());
+  }
+
+  /** Forgets the messages sent so far. */
+  forgetMessages(): void {
+    this.sent.length = 0;
+    this.#delivered = 0;
+    this.#kept.length = 0;
+  }
+
+  #computeOf(routingKey: string): TestCompute | undefined {
+    const compute = this.hosts.get(routingKey.slice('compute.'.length));
+    return compute?.runtime.halted === true ? undefined : compute;
+  }
+
+  async #handle(
+    routingKey: string,
+    method: string,
+    args: object,
+    context = userContext(),
+    receipt = delivery(),
+  ): Promise<unknown> {
+    const compute = this.#computeOf(routingKey);
+    if (compute === undefined) throw new MessageNotDelivered(`nobody listens on ${routingKey}`);
+    const handler = compute.manager.handlers[method as keyof ComputeRpc] as (
+      context: Context,
+      args: object,
+      delivery: Delivery,
+    ) => Promise<unknown>;
+    return Promise.race([handler(context, args, receipt), compute.lifeline.death]);
+  }
+
   #rpc(lifeline: Lifeline): Rpc {
     const send = (kind: SentMessage['kind'], routingKey: string, method: string, args: object): Promise<unknown> =>
       lifeline.effect(async () => {
         this.sent.push({ kind, routingKey, method, args: { ...args } });
+        if (kind === 'call' && routingKey.startsWith('compute.')) {
+          const answer = await this.#handle(routingKey, method, args);
+          // who died meanwhile answers nothing
+          if (this.#computeOf(routingKey) === undefined) throw new RpcTimeout(method, routingKey, 60);
+          return answer;
+        }
         return routingKey === 'network' ? this.network.answer(method, { ...args }) : null;
       });
     const target = (routingKey: string): never =>

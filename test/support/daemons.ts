@@ -120,7 +120,7 @@ export class DaemonProcess {
 }
 
 /** The built program where these tests are built too, the source through tsx otherwise. */
-function commandOf(binary: string): string[] {
+export function commandOf(binary: string): string[] {
   const root = projectRoot();
   const builtTests = import.meta.url.includes('/dist/test/');
   if (builtTests && existsSync(join(root, 'dist', binary, 'main.js')))

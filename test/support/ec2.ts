@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
-import type { DoorRequest } from '../../nova-api/door.js';
-import { percentEncode } from '../../nova-api/ec2/signatures.js';
+import type { DoorRequest } from '../../common/http/door.js';
+import { percentEncode } from '../../common/auth/signing.js';
 
 /** A request as a door gets it, without a socket. */
 export function doorRequest(parts: Partial<DoorRequest> & { url: string }): DoorRequest {

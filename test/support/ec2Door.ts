@@ -1,12 +1,13 @@
 import type { Cloud } from '../../common/cloud/cloud.js';
 import { KeyPairs } from '../../common/cloud/keyPairs.js';
+import { GuestMetadata } from '../../common/cloud/metadata.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db } from '../../common/db/db.js';
 import { addMember, createProject } from '../../common/db/projects.js';
 import { syncDatabase } from '../../common/db/sync.js';
 import { createUser } from '../../common/db/users.js';
 import type { FlagName } from '../../common/flags/flags.js';
-import type { DoorRequest, DoorResponse } from '../../nova-api/door.js';
+import type { DoorRequest, DoorResponse } from '../../common/http/door.js';
 import type { Ec2Actions } from '../../nova-api/ec2/action.js';
 import { mergeActions } from '../../nova-api/ec2/index.js';
 import type { AuthMode } from '../../nova-api/ec2/paste.js';
@@ -31,9 +32,9 @@ export interface TestDoor {
  */
 export async function openTestDoor(
   actions: Ec2Actions,
-  options: { flags?: Partial<Record<FlagName, unknown>>; mode?: AuthMode } = {},
+  options: { flags?: Partial<Record<FlagName, unknown>>; mode?: AuthMode; lockout?: boolean } = {},
 ): Promise<TestDoor> {
-  const { flags = {}, mode = 'keys' } = options;
+  const { flags = {}, mode = 'keys', lockout = false } = options;
   const { runtime, log } = testRuntime({ sql_connection: 'sqlite://', ...flags }, { binary: 'nova-api' });
   const db = openDatabase(runtime);
   await syncDatabase(db);
@@ -49,9 +50,9 @@ export async function openTestDoor(
   const ec2 = new Ec2Door({
     runtime,
     db,
-    cloud: { keyPairs } as Partial<Cloud> as Cloud,
+    cloud: { keyPairs, metadata: new GuestMetadata({ db }) } as Partial<Cloud> as Cloud,
     actions: mergeActions([actions]),
-    auth: { cloud: mode, admin: mode, saidBy: 'test', warnings: [] },
+    auth: { cloud: mode, admin: mode, lockout: { cloud: lockout, admin: lockout }, saidBy: 'test', warnings: [] },
   });
   return { ec2, db, log };
 }

@@ -87,4 +87,104 @@ export function behavesAsVirtDriver(open: () => Promise<VirtDriver>): void {
     expect(await driver.info('instance-00000005')).to.equal(undefined);
     await driver.close();
   });
+
+  it('pauses and suspends a machine, and brings it back, any number of times', async () => {
+    const driver = await open();
+    const name = 'instance-00000006';
+    await driver.spawn(machine(name), signal);
+    for (const [change, state] of [
+      [() => driver.pause(name), powerState.paused],
+      [() => driver.unpause(name), powerState.running],
+      [() => driver.suspend(name), powerState.suspended],
+      [() => driver.resume(name, []), powerState.running],
+    ] as const) {
+      await change();
+      await change();
+      expect((await driver.info(name))?.state).to.equal(state);
+    }
+    await driver.destroy(name);
+    expect(await driver.pause(name).catch((thrown: unknown) => thrown)).to.be.an('error');
+    await driver.close();
+  });
+
+  it('rescues a machine and brings it back to its own disk', async () => {
+    const driver = await open();
+    const name = 'instance-00000007';
+    const image = { imageRef: '9', kernelId: null, ramdiskId: null };
+    await driver.spawn(machine(name), signal);
+    await driver.rescue(name, image, []);
+    await driver.rescue(name, image, []);
+    expect((await driver.info(name))?.state).to.equal(powerState.running);
+    await driver.unrescue(name, []);
+    await driver.unrescue(name, []);
+    expect((await driver.info(name))?.state).to.equal(powerState.running);
+    await driver.destroy(name);
+    await driver.close();
+  });
+
+  it('gives the bits of a disk, and none of a machine which is not there', async () => {
+    const driver = await open();
+    const name = 'instance-00000008';
+    await driver.spawn(machine(name), signal);
+    let bytes = 0;
+    await driver.snapshot(name, async (bits) => {
+      for await (const chunk of bits) bytes += chunk.length;
+    });
+    expect(bytes).to.be.greaterThan(0);
+    const refusal = await driver
+      .snapshot(name, () => Promise.reject(new Error('no room')))
+      .catch((thrown: unknown) => thrown);
+    expect(refusal).to.have.property('message', 'no room');
+    expect((await driver.info(name))?.state).to.equal(powerState.running);
+    await driver.destroy(name);
+    expect(await driver.snapshot(name, async () => undefined).catch((thrown: unknown) => thrown)).to.be.an('error');
+    await driver.close();
+  });
+
+  it('lets go of a machine, keeps it until the move is confirmed, and takes it up again when it is not', async () => {
+    const driver = await open();
+    const name = 'instance-00000009';
+    await driver.spawn(machine(name), signal);
+    const info = await driver.migrateOut(name, '192.168.0.2');
+    expect(await driver.migrateOut(name, '192.168.0.2')).to.equal(info);
+    expect(await driver.info(name)).to.deep.include({ role: 'outgoing' });
+    expect(await driver.reboot(name, []).catch((thrown: unknown) => thrown)).to.be.an('error');
+    await driver.revertMigration(name, []);
+    await driver.revertMigration(name, []);
+    expect(await driver.info(name)).to.deep.equal({ name, state: powerState.running });
+    await driver.confirmMigration(name);
+    expect(await driver.info(name), 'confirming removes kept machines only').to.not.equal(undefined);
+    await driver.migrateOut(name, '192.168.0.2');
+    await driver.confirmMigration(name);
+    await driver.confirmMigration(name);
+    expect(await driver.info(name)).to.equal(undefined);
+    await driver.finishMigration(machine(name), info, signal);
+    expect(await driver.info(name)).to.deep.equal({ name, state: powerState.running });
+    await driver.destroy(name);
+    await driver.close();
+  });
+
+  it('makes ready for a machine which comes alive, and takes it up', async () => {
+    const driver = await open();
+    const name = 'instance-0000000d';
+    await driver.prepareIncoming(machine(name), null);
+    await driver.prepareIncoming(machine(name), null);
+    expect(await driver.info(name)).to.deep.include({ role: 'incoming' });
+    await driver.completeIncoming(name);
+    await driver.completeIncoming(name);
+    expect(await driver.info(name)).to.deep.equal({ name, state: powerState.running });
+    expect(await driver.prepareIncoming(machine(name), null).catch((thrown: unknown) => thrown)).to.be.an('error');
+    expect(JSON.parse(await driver.diskInfo(name))).to.be.an('array');
+    await driver.destroy(name);
+    await driver.close();
+  });
+
+  it('compares CPUs', async () => {
+    const driver = await open();
+    expect(await driver.compareCpu('no json').catch((thrown: unknown) => thrown)).to.have.property(
+      'name',
+      'InvalidCPUInfo',
+    );
+    await driver.close();
+  });
 }

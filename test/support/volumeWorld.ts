@@ -16,7 +16,7 @@ import type { Rpc } from '../../common/rpc/rpc.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { never, type RealRuntime } from '../../common/runtime/real.js';
 import { chooseSchedulerDriver } from '../../nova-scheduler/drivers/registry.js';
-import { schedulerManager } from '../../nova-scheduler/manager/manager.js';
+import { capabilitiesOf, schedulerManager } from '../../nova-scheduler/manager/manager.js';
 import { chooseVolumeDriver } from '../../nova-volume/drivers/registry.js';
 import { volumeManager } from '../../nova-volume/manager/manager.js';
 import { testRuntime, type MemoryLog } from './runtime.js';
@@ -91,9 +91,10 @@ export class VolumeWorld {
   }
 
   async scheduler(flags: FlagValues = {}): Promise<TestDaemon> {
-    return this.#daemon('nova-scheduler', 'cloud1', flags, async (parts) =>
-      schedulerManager(parts, await chooseSchedulerDriver(parts)),
-    );
+    return this.#daemon('nova-scheduler', 'cloud1', flags, async (parts) => {
+      const capabilities = capabilitiesOf(parts.runtime);
+      return schedulerManager(parts, await chooseSchedulerDriver({ ...parts, capabilities }), capabilities);
+    });
   }
 
   /** A services row which is up. */

@@ -17,6 +17,7 @@ import {
   releaseVolume,
   requestVolumeDelete,
 } from '../../common/db/volumes.js';
+import { createVolumeType, getVolumeType, setVolumeTypeSpecs } from '../../common/db/volumeTypes.js';
 import { forEachDialect } from '../support/dialects.js';
 import { testRuntime } from '../support/runtime.js';
 
@@ -57,6 +58,21 @@ forEachDialect((_dialect, freshUrl) => {
         vcpus: 1,
         ...values,
       });
+
+    it('makes one volume type of a name, and one extra spec of a key', async () => {
+      const made = await Promise.allSettled(
+        times(10, (index) => createVolumeType(dbs[index % 2]!, 'fast', { a: 'b' })),
+      );
+      const types = made.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+      expect(types).to.have.length(1);
+      const failed = made.flatMap((result) => (result.status === 'rejected' ? [(result.reason as Error).name] : []));
+      expect(new Set(failed)).to.deep.equal(new Set(['VolumeTypeExists']));
+      const { id } = types[0]!;
+      await Promise.all(times(10, (index) => setVolumeTypeSpecs(dbs[index % 2]!, id, { key: String(index), a: 'c' })));
+      const rows = await db.all('SELECT id FROM volume_type_extra_specs WHERE volume_type_id = ?', [id]);
+      expect(rows).to.have.length(2);
+      expect((await getVolumeType(db, id)).extra_specs).to.include({ a: 'c' });
+    });
 
     it('get different targets of one pool, which is filled once', async () => {
       const ids = await Promise.all(times(12, () => volume()));

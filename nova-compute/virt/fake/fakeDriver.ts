@@ -1,23 +1,45 @@
-import { InstanceNotFound, NovaPlainError, StartupError, errorText } from '../../../common/errors.js';
-import { Lanes } from '../../../common/lanes.js';
+import { InstanceNotRunning, InvalidCPUInfo, NovaPlainError } from '../../../common/errors.js';
 import type { NetworkInfo } from '../../../common/rpc/network.js';
 import type { Runtime } from '../../../common/runtime/runtime.js';
 import {
   powerState,
+  type ConsoleAccess,
   type HostResources,
   type MachineEvent,
   type MachineInfo,
   type MachineSpec,
   type PowerState,
+  type RescueImage,
   type VirtDriver,
   type VolumeDisk,
 } from '../driver.js';
 import { consoleText } from './console.js';
 import { EventQueue } from './eventQueue.js';
 import { hostStats } from './hostStats.js';
-import { booted, formatMachine, newMachine, parseMachine, type FakeMachine } from './machineFile.js';
+import { cpuRefusal, diskBits, disksOf } from './hardware.js';
+import { booted, inState, newMachine, ordinary, unrescued, type FakeMachine } from './machineFile.js';
+import { MachineStore } from './machineStore.js';
 
-type Operation = 'spawn' | 'destroy' | 'reboot' | 'attach' | 'detach';
+type Operation =
+  | 'spawn'
+  | 'destroy'
+  | 'reboot'
+  | 'attach'
+  | 'detach'
+  | 'pause'
+  | 'unpause'
+  | 'suspend'
+  | 'resume'
+  | 'rescue'
+  | 'unrescue'
+  | 'snapshot'
+  | 'migrateout'
+  | 'finishmigration'
+  | 'revertmigration'
+  | 'incoming'
+  | 'migratelive'
+  | 'password'
+  | 'inject';
 
 /**
  * A hypervisor without machines (connection_type=fake). What it would run is in files,
@@ -26,72 +48,217 @@ type Operation = 'spawn' | 'destroy' | 'reboot' | 'attach' | 'detach';
  * change the files while the daemon runs.
  */
 export class FakeDriver implements VirtDriver {
-  readonly #machines = new Map<string, FakeMachine>();
-  readonly #lanes = new Lanes<string>();
+  readonly #machines: MachineStore;
   readonly #events = new EventQueue<MachineEvent>();
-  #folder = '';
 
-  constructor(private readonly runtime: Runtime) {}
+  constructor(private readonly runtime: Runtime) {
+    this.#machines = new MachineStore(runtime);
+  }
 
   async init(host: string): Promise<void> {
-    const { files, flags, log } = this.runtime;
-    this.#folder = `${flags.state_path}/fake/${encodeURIComponent(host)}`;
-    try {
-      await files.makeFolder(this.#folder);
-      // a disk which is full or read-only is told of now, not at the first machine
-      await files.writeAtomic(`${this.#folder}/check.tmp`, 'The folder can be written.\n');
-      for (const file of await files.list(this.#folder)) {
-        if (file.endsWith('.tmp')) await files.remove(`${this.#folder}/${file}`);
-        if (!file.endsWith('.json')) continue;
-        const machine = parseMachine(await files.read(`${this.#folder}/${file}`));
-        if (machine !== undefined) this.#machines.set(machine.name, machine);
-        else log.logger('nova.virt.fake').warn(`${this.#folder}/${file} holds no machine; it is left alone`);
-      }
-    } catch (error) {
-      throw new StartupError(`The fake hypervisor cannot use ${this.#folder} (--state_path): ${errorText(error)}`);
-    }
+    await this.#machines.open(host);
   }
 
   spawn(spec: MachineSpec, signal: AbortSignal): Promise<void> {
-    return this.#lanes.run(spec.name, async () => {
-      if (this.#machines.get(spec.name)?.state === powerState.running) return;
+    return this.#machines.inTurn(spec.name, async () => {
+      const present = this.#machines.get(spec.name);
+      if (present?.state === powerState.running && present.role === undefined) return;
       signal.throwIfAborted();
       const machine = newMachine(spec);
       try {
-        await this.#save(machine);
+        await this.#machines.save(machine);
         await this.runtime.sleep(this.runtime.flags.fake_spawn_ms, signal);
         this.#failWhenTold('spawn', spec.name);
-        await this.#save(booted(machine, this.runtime.clock.now()));
+        await this.#machines.save(booted(machine, this.runtime.clock.now()));
       } catch (error) {
-        await this.#remove(spec.name);
+        await this.#machines.remove(spec.name);
         throw error;
       }
     });
   }
 
   destroy(name: string): Promise<void> {
-    return this.#lanes.run(name, async () => {
-      if (!this.#machines.has(name)) return;
+    return this.#machines.inTurn(name, async () => {
+      if (this.#machines.get(name) === undefined) return;
       this.#failWhenTold('destroy', name);
-      await this.#remove(name);
+      await this.#machines.remove(name);
     });
   }
 
   reboot(name: string, _networkInfo: NetworkInfo): Promise<void> {
-    return this.#change(name, (machine) => {
+    return this.#machines.change(name, (machine) => {
       this.#failWhenTold('reboot', name);
+      requireHere(machine);
       return booted(machine, this.runtime.clock.now());
     });
   }
 
+  pause(name: string): Promise<void> {
+    return this.#toState(name, 'pause', powerState.paused);
+  }
+
+  unpause(name: string): Promise<void> {
+    return this.#toState(name, 'unpause', powerState.running);
+  }
+
+  suspend(name: string): Promise<void> {
+    return this.#toState(name, 'suspend', powerState.suspended);
+  }
+
+  resume(name: string, _networkInfo: NetworkInfo): Promise<void> {
+    return this.#toState(name, 'resume', powerState.running);
+  }
+
+  rescue(name: string, image: RescueImage, _networkInfo: NetworkInfo): Promise<void> {
+    return this.#machines.change(name, (machine) => {
+      if (machine.rescueImage !== undefined) return machine;
+      this.#failWhenTold('rescue', name);
+      requireHere(machine);
+      return booted({ ...machine, rescueImage: image.imageRef }, this.runtime.clock.now());
+    });
+  }
+
+  unrescue(name: string, _networkInfo: NetworkInfo): Promise<void> {
+    return this.#machines.change(name, (machine) => {
+      if (machine.rescueImage === undefined) return machine;
+      this.#failWhenTold('unrescue', name);
+      requireHere(machine);
+      return booted(unrescued(machine), this.runtime.clock.now());
+    });
+  }
+
+  snapshot(name: string, deliver: (bits: ReadableStream<Uint8Array>) => Promise<void>): Promise<void> {
+    return this.#machines.inTurn(name, async () => {
+      const machine = this.#machines.get(name);
+      if (machine === undefined) throw new InstanceNotRunning(name);
+      this.#failWhenTold('snapshot', name);
+      await deliver(diskBits(machine));
+    });
+  }
+
+  async setAdminPassword(name: string, _password: string): Promise<void> {
+    this.#require('password', name);
+  }
+
+  async injectFile(name: string, path: string, _contents: string): Promise<void> {
+    await this.#machines.change(name, (machine) => {
+      this.#failWhenTold('inject', name);
+      if (machine.injectedFiles.includes(path)) return machine;
+      return { ...machine, injectedFiles: [...machine.injectedFiles, path] };
+    });
+  }
+
+  async injectNetworkInfo(name: string, networkInfo: NetworkInfo): Promise<void> {
+    await this.#machines.change(name, (machine) => ({
+      ...machine,
+      addresses: networkInfo.flatMap(([, vif]) => vif.ips.slice(0, 1).map((ip) => ip.ip)),
+      macs: networkInfo.map(([, vif]) => vif.mac),
+    }));
+  }
+
+  async resetNetwork(name: string): Promise<void> {
+    this.#require('inject', name);
+  }
+
+  async updateAgent(name: string, _url: string, _md5: string): Promise<void> {
+    this.#require('inject', name);
+  }
+
+  /** There is no disk to copy: the destination makes the machine from its description. */
+  async migrateOut(name: string, _destination: string): Promise<null> {
+    await this.#machines.change(name, (machine) => {
+      if (machine.role === 'outgoing') return machine;
+      this.#failWhenTold('migrateout', name);
+      return { ...machine, state: powerState.shutoff, role: 'outgoing' };
+    });
+    return null;
+  }
+
+  async finishMigration(spec: MachineSpec, _diskInfo: string | null, signal: AbortSignal): Promise<void> {
+    this.#failWhenTold('finishmigration', spec.name);
+    await this.spawn(spec, signal);
+  }
+
+  confirmMigration(name: string): Promise<void> {
+    return this.#machines.inTurn(name, async () => {
+      if (this.#machines.get(name)?.role === 'outgoing') await this.#machines.remove(name);
+    });
+  }
+
+  revertMigration(name: string, _networkInfo: NetworkInfo): Promise<void> {
+    return this.#machines.change(name, (machine) => {
+      if (machine.role !== 'outgoing') return machine;
+      this.#failWhenTold('revertmigration', name);
+      return booted(ordinary(machine), this.runtime.clock.now());
+    });
+  }
+
+  async compareCpu(cpuInfo: string): Promise<void> {
+    const refusal = cpuRefusal(cpuInfo);
+    if (refusal !== undefined) throw new InvalidCPUInfo(refusal);
+  }
+
+  async diskInfo(name: string): Promise<string> {
+    const machine = this.#machines.require(name);
+    return disksOf(machine);
+  }
+
+  prepareIncoming(spec: MachineSpec, _disks: string | null): Promise<void> {
+    return this.#machines.inTurn(spec.name, async () => {
+      const present = this.#machines.get(spec.name);
+      if (present !== undefined && present.role !== 'incoming') {
+        throw new NovaPlainError(`${spec.name} is on ${this.runtime.host} already`);
+      }
+      this.#failWhenTold('incoming', spec.name);
+      await this.#machines.save({ ...newMachine(spec), state: powerState.paused, role: 'incoming' });
+    });
+  }
+
+  migrateLive(name: string, _destination: string, _options: { block: boolean }, signal: AbortSignal): Promise<void> {
+    return this.#machines.inTurn(name, async () => {
+      if (this.#machines.get(name) === undefined) return;
+      await this.runtime.sleep(this.runtime.flags.fake_spawn_ms, signal);
+      this.#failWhenTold('migratelive', name);
+      await this.#machines.remove(name);
+    });
+  }
+
+  completeIncoming(name: string): Promise<void> {
+    return this.#machines.change(name, (machine) =>
+      machine.role === 'incoming' ? { ...ordinary(machine), state: powerState.running } : machine,
+    );
+  }
+
+  async vncConsole(name: string): Promise<ConsoleAccess> {
+    return this.#console(name, 'fakevncconsole.com');
+  }
+
+  async ajaxConsole(name: string): Promise<ConsoleAccess> {
+    return this.#console(name, 'fakeajaxconsole.com');
+  }
+
+  async consolePool(_type: string): Promise<{ address: string; username: string; password: string }> {
+    return { address: '127.0.0.1', username: 'fakeuser', password: 'fakepassword' };
+  }
+
+  async hostPowerAction(_action: string): Promise<null> {
+    return null;
+  }
+
+  async setHostEnabled(_enabled: boolean): Promise<null> {
+    return null;
+  }
+
   adopt(spec: MachineSpec): Promise<void> {
-    return this.#lanes.run(spec.name, async () => {
-      if (!this.#machines.has(spec.name)) await this.#save(booted(newMachine(spec), this.runtime.clock.now()));
+    return this.#machines.inTurn(spec.name, async () => {
+      if (this.#machines.get(spec.name) === undefined) {
+        await this.#machines.save(booted(newMachine(spec), this.runtime.clock.now()));
+      }
     });
   }
 
   attachVolume(name: string, disk: VolumeDisk): Promise<void> {
-    return this.#change(name, (machine) => {
+    return this.#machines.change(name, (machine) => {
       const present = machine.volumes[disk.mountpoint];
       if (present === disk.devicePath) return machine;
       if (present !== undefined) throw new NovaPlainError(`${name} has a disk at ${disk.mountpoint} already`);
@@ -101,33 +268,32 @@ export class FakeDriver implements VirtDriver {
   }
 
   detachVolume(name: string, mountpoint: string): Promise<void> {
-    return this.#lanes.run(name, async () => {
+    return this.#machines.inTurn(name, async () => {
       const machine = this.#machines.get(name);
       if (machine?.volumes[mountpoint] === undefined) return;
       this.#failWhenTold('detach', name);
       const volumes = Object.entries(machine.volumes).filter(([device]) => device !== mountpoint);
-      await this.#save({ ...machine, volumes: Object.fromEntries(volumes) });
+      await this.#machines.save({ ...machine, volumes: Object.fromEntries(volumes) });
     });
   }
 
   async info(name: string): Promise<MachineInfo | undefined> {
     const machine = this.#machines.get(name);
-    return machine === undefined ? undefined : { name, state: machine.state };
+    return machine && infoOf(machine);
   }
 
   async list(): Promise<MachineInfo[]> {
-    return [...this.#machines.values()].map(({ name, state }) => ({ name, state }));
+    return this.#machines.all().map(infoOf);
   }
 
   async consoleOutput(name: string, maxBytes: number): Promise<Buffer> {
-    const machine = this.#machines.get(name);
-    if (machine === undefined) throw new InstanceNotFound(name);
+    const machine = this.#machines.require(name);
     const text = consoleText(machine);
     return text.subarray(Math.max(0, text.length - maxBytes));
   }
 
   async diagnostics(name: string): Promise<Record<string, unknown>> {
-    if (!this.#machines.has(name)) throw new InstanceNotFound(name);
+    this.#machines.require(name);
     return {};
   }
 
@@ -154,7 +320,7 @@ export class FakeDriver implements VirtDriver {
 
   /** Makes a machine crash (or be in another state), as nobody asked for: for tests and simulations. */
   async crash(name: string, state: PowerState = powerState.crashed): Promise<void> {
-    await this.#change(name, (machine) => ({ ...machine, state }));
+    await this.#machines.change(name, (machine) => ({ ...machine, state }));
     this.#events.push({ name, state, at: this.runtime.clock.now() });
   }
 
@@ -163,27 +329,23 @@ export class FakeDriver implements VirtDriver {
     return this.#machines.get(name)?.volumes;
   }
 
-  #change(name: string, change: (machine: FakeMachine) => FakeMachine): Promise<void> {
-    return this.#lanes.run(name, async () => {
-      const machine = this.#machines.get(name);
-      if (machine === undefined) throw new InstanceNotFound(name);
-      const changed = change(machine);
-      if (changed !== machine) await this.#save(changed);
+  #toState(name: string, operation: Operation, state: PowerState): Promise<void> {
+    return this.#machines.change(name, (machine) => {
+      if (machine.state === state && machine.role === undefined) return machine;
+      this.#failWhenTold(operation, name);
+      requireHere(machine);
+      return inState(machine, state);
     });
   }
 
-  async #save(machine: FakeMachine): Promise<void> {
-    await this.runtime.files.writeAtomic(this.#path(machine.name), formatMachine(machine));
-    this.#machines.set(machine.name, machine);
+  #require(operation: Operation, name: string): void {
+    this.#machines.require(name);
+    this.#failWhenTold(operation, name);
   }
 
-  async #remove(name: string): Promise<void> {
-    await this.runtime.files.remove(this.#path(name));
-    this.#machines.delete(name);
-  }
-
-  #path(name: string): string {
-    return `${this.#folder}/${encodeURIComponent(name)}.json`;
+  #console(name: string, host: string): ConsoleAccess {
+    this.#machines.require(name);
+    return { token: 'FAKETOKEN', host, port: 6969 };
   }
 
   #failWhenTold(operation: Operation, name: string): void {
@@ -192,4 +354,13 @@ export class FakeDriver implements VirtDriver {
       throw new NovaPlainError(`The fake hypervisor was told (--fake_fail) to fail the ${operation} of ${name}`);
     }
   }
+}
+
+function infoOf({ name, state, role }: FakeMachine): MachineInfo {
+  return { name, state, ...(role === undefined ? {} : { role }) };
+}
+
+/** What belongs to another host is not worked on here. */
+function requireHere(machine: FakeMachine): void {
+  if (machine.role !== undefined) throw new NovaPlainError(`${machine.name} is being moved between hosts`);
 }

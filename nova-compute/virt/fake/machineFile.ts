@@ -20,6 +20,10 @@ export interface FakeMachine {
   volumes: Record<string, string>;
   /** When it was started, and each reboot; the newest last. */
   boots: number[];
+  /** Between two hosts; absent for an ordinary machine. */
+  role?: 'outgoing' | 'incoming';
+  /** The image which it is rescued with. */
+  rescueImage?: string;
 }
 
 /** Boots which a machine's file remembers, and so its console shows. */
@@ -48,6 +52,25 @@ export function newMachine(spec: MachineSpec): FakeMachine {
 /** The machine, running since `now`. */
 export function booted(machine: FakeMachine, now: number): FakeMachine {
   return { ...machine, state: powerState.running, boots: [...machine.boots, now].slice(-keptBoots) };
+}
+
+/** The machine in another state, without a boot. */
+export function inState(machine: FakeMachine, state: PowerState): FakeMachine {
+  return machine.state === state ? machine : { ...machine, state };
+}
+
+/** The machine without a part in a migration. */
+export function ordinary(machine: FakeMachine): FakeMachine {
+  const plain = { ...machine };
+  delete plain.role;
+  return plain;
+}
+
+/** The machine booting from its own disk. */
+export function unrescued(machine: FakeMachine): FakeMachine {
+  const plain = { ...machine };
+  delete plain.rescueImage;
+  return plain;
 }
 
 /** Reads a machine's file; undefined when it holds no machine. */
@@ -83,6 +106,8 @@ export function parseMachine(text: string): FakeMachine | undefined {
       Object.entries(volumes).filter((entry): entry is [string, string] => typeof entry[1] === 'string'),
     ),
     boots: list(read['boots']).filter((item) => typeof item === 'number'),
+    ...(read['role'] === 'outgoing' || read['role'] === 'incoming' ? { role: read['role'] } : {}),
+    ...(typeof read['rescueImage'] === 'string' ? { rescueImage: read['rescueImage'] } : {}),
   };
 }
 

@@ -90,10 +90,18 @@ const names = [
   'err_poison_after_restart',
 ];
 
+/** A nova-compute of the fake driver which was restarted knew no machine, and its sync had written that. */
+async function machineForgotten(cloud: RecordedCloud): Promise<void> {
+  await cloud.sql('UPDATE instances SET power_state = 0 WHERE id = 1');
+}
+
+const preparations: Readonly<Record<string, Flow['prepare']>> = {
+  scheduler_get_host_list: twoHostsKnown,
+  call_get_diagnostics: machineForgotten,
+};
+
 /** Requests which somebody made by hand, right ones, wrong ones and poison. */
-export const byHandFlows: readonly Flow[] = names.map((name) =>
-  byHand(name, name === 'scheduler_get_host_list' ? twoHostsKnown : undefined),
-);
+export const byHandFlows: readonly Flow[] = names.map((name) => byHand(name, preparations[name]));
 
 export const notificationsException = byHand('notifications_exception');
 

@@ -3,8 +3,8 @@ import { Agent, request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { Readable } from 'node:stream';
 import { StartupError } from '../../../common/errors.js';
-import { BodyTooLarge, readBody, type DoorRequest, type HttpDoor } from '../../../nova-api/door.js';
-import { apiLimits, listen, type HttpLimits, type HttpListener } from '../../../nova-api/http.js';
+import { BodyTooLarge, readBody, type DoorRequest, type HttpDoor } from '../../../common/http/door.js';
+import { apiLimits, listen, type HttpLimits, type HttpListener } from '../../../common/http/listen.js';
 import { testRuntime } from '../../support/runtime.js';
 
 /** Answers what it was asked, reads at most 1000 bytes. */

@@ -79,8 +79,10 @@ describe('EC2 paste file', () => {
       expect(() => choose(text), text.slice(0, 200)).to.throw(StartupError, sentence);
   });
 
-  it('says that lockout has no effect', () => {
-    expect(choose(paste(`ec2lockout ${keys}`)).warnings).to.have.length(2);
+  it('sees which pipelines have the lockout', () => {
+    expect(choose(paste(`ec2lockout ${keys}`)).lockout).to.deep.equal({ cloud: true, admin: true });
+    expect(choose(paste(`ec2lockout ${keys}`, keys)).lockout).to.deep.equal({ cloud: true, admin: false });
+    expect(choose(paste(keys)).lockout).to.deep.equal({ cloud: false, admin: false });
   });
 
   it('reads ini files as ConfigParser does', () => {

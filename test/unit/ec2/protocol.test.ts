@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { parseStringPromise } from 'xml2js';
-import type { DoorRequest } from '../../../nova-api/door.js';
+import type { DoorRequest } from '../../../common/http/door.js';
 import { keyPairActions } from '../../../nova-api/ec2/keyPairs.js';
 import { doorRequest, signedV2 } from '../../support/ec2.js';
 import { bodyOf, codeOf, demo, openTestDoor, outcome, type TestDoor } from '../../support/ec2Door.js';

@@ -8,7 +8,7 @@ import { GlanceImageService } from '../../../common/images/client.js';
 import type { ImageService } from '../../../common/images/imageService.js';
 import type { Runtime } from '../../../common/runtime/runtime.js';
 import { imagesDoor } from '../../../nova-api/images/start.js';
-import type { HttpDoor } from '../../../nova-api/door.js';
+import type { HttpDoor } from '../../../common/http/door.js';
 import { testRuntime } from '../../support/runtime.js';
 
 /** A fetch which ends at the door. */

@@ -4,6 +4,8 @@ import { createFloatingIps } from '../../../common/db/floatingIps.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import { FakeNetworkDriver } from '../../../nova-network/linux/fake.js';
 import { FlatManager } from '../../../nova-network/manager/flat.js';
+import type { NetworkManager } from '../../../nova-network/manager/networkManager.js';
+import { VlanManager } from '../../../nova-network/manager/vlan.js';
 import { caller, NetworkFixture } from './fixture.js';
 
 const context = caller({ isAdmin: true });
@@ -39,16 +41,16 @@ describe('nova-network: killed between two writes', () => {
   });
   afterEach(() => cloud.stop());
 
-  function manager(db: Db = cloud.db): FlatManager {
+  function manager(db: Db = cloud.db, Manager: typeof FlatManager | typeof VlanManager = FlatManager): NetworkManager {
     const { runtime, rpc, images } = cloud.parts;
     const parts = { runtime, db, rpc, images, transport: cloud.bus.transport(runtime) };
-    return new FlatManager(parts, new FakeNetworkDriver(runtime.log.logger('test')));
+    return new Manager(parts, new FakeNetworkDriver(runtime.log.logger('test')));
   }
-  const allocate = (by: FlatManager, id: number): Promise<unknown> => {
+  const allocate = (by: NetworkManager, id: number): Promise<unknown> => {
     const args = { instance_id: id, project_id: 'demo', host: 'cloud1', instance_type_id: 2, vpn: false };
     return by.handlers.allocate_for_instance(context, args, delivery);
   };
-  const deallocate = (by: FlatManager, id: number): Promise<unknown> =>
+  const deallocate = (by: NetworkManager, id: number): Promise<unknown> =>
     by.handlers.deallocate_for_instance(context, { instance_id: id, project_id: 'demo' }, delivery);
   /** Counts of what an instance holds: [addresses, allocated ones, interfaces, floating addresses of all]. */
   async function held(id: number): Promise<number[]> {
@@ -64,13 +66,14 @@ describe('nova-network: killed between two writes', () => {
   /** Runs the work with a daemon that dies at its first, second, … write, until one lives; `after` looks at each wreck. */
   async function atEachWrite(
     prepare: () => Promise<number>,
-    work: (by: FlatManager, id: number) => Promise<unknown>,
+    work: (by: NetworkManager, id: number) => Promise<unknown>,
     after: (id: number) => Promise<void>,
+    Manager: typeof FlatManager | typeof VlanManager = FlatManager,
   ): Promise<number> {
     for (let writes = 0; ; writes++) {
       const id = await prepare();
       const daemon = mortal(cloud.db, writes);
-      await work(manager(daemon.db), id).catch(() => undefined);
+      await work(manager(daemon.db, Manager), id).catch(() => undefined);
       await after(id);
       if (!daemon.died()) return writes;
       expect(writes).to.be.lessThan(50);
@@ -118,5 +121,41 @@ describe('nova-network: killed between two writes', () => {
       });
       expect(writes).to.be.greaterThan(4);
     }
+  });
+
+  it('with VLANs: the next call completes it, and what is not in use any more waits for the end of its lease', async () => {
+    await cloud.network('10.2.0.0/24', { host: 'cloud1' }, { start: 100, vpnStart: 1000 });
+    const healthy = (): NetworkManager => manager(cloud.db, VlanManager);
+    const writes = await atEachWrite(
+      async () => {
+        await cloud.db.update('networks', { project_id: null, vpn_public_address: null }, 'vlan IS NOT NULL');
+        return cloud.instance();
+      },
+      allocate,
+      async (id) => {
+        await healthy().initHost(context);
+        await allocate(healthy(), id);
+        expect(await held(id)).to.deep.equal([1, 1, 1, 1]);
+        await deallocate(healthy(), id);
+        expect(await held(id)).to.deep.equal([1, 0, 0, 0]);
+      },
+      VlanManager,
+    );
+    expect(writes).to.be.greaterThan(4);
+    const ended = await atEachWrite(
+      async () => {
+        const id = await cloud.instance();
+        await allocate(healthy(), id);
+        return id;
+      },
+      deallocate,
+      async (id) => {
+        await cloud.db.update('instances', { deleted: true }, 'id = ?', [id]);
+        await healthy().initHost(context);
+        expect(await held(id)).to.deep.equal([1, 0, 0, 0]);
+      },
+      VlanManager,
+    );
+    expect(ended).to.be.greaterThan(1);
   });
 });

@@ -257,8 +257,8 @@ describe('nova-network: what it starts with', () => {
   it('refuses managers and drivers which are not there, and names the values which work', async () => {
     for (const [flags, words] of [
       [
-        { network_manager: 'nova.network.manager.VlanManager' },
-        ['--network_manager', 'nova.network.manager.FlatManager'],
+        { network_manager: 'nova.network.quantum.manager.QuantumManager' },
+        ['--network_manager', 'nova.network.manager.FlatManager', 'nova.network.manager.VlanManager'],
       ],
       [{ fake_network: false }, ['--fake_network']],
     ] as const) {

@@ -1,7 +1,7 @@
-import { makeNetworks } from '../../../common/cloud/networks.js';
+import { makeNetworks, type NetworkRequest } from '../../../common/cloud/networks.js';
 import type { CloudParts } from '../../../common/cloud/parts.js';
 import { Context } from '../../../common/context.js';
-import type { RunningDaemon } from '../../../common/daemon.js';
+import type { DaemonParts, RunningDaemon } from '../../../common/daemon.js';
 import { openDatabase } from '../../../common/db/database.js';
 import type { Db, Values } from '../../../common/db/db.js';
 import { syncDatabase } from '../../../common/db/sync.js';
@@ -38,17 +38,17 @@ export class NetworkFixture {
   readonly db: Db;
   readonly #daemons: { daemon: RunningDaemon; transport: Transport }[] = [];
 
+  readonly #flags: Partial<Record<FlagName, unknown>>;
+
   private constructor(flags: Partial<Record<FlagName, unknown>>) {
-    const { runtime, log } = testRuntime(
-      {
-        sql_connection: 'sqlite://',
-        network_manager: 'nova.network.manager.FlatManager',
-        fake_network: true,
-        rpc_response_timeout: 5,
-        ...flags,
-      },
-      { binary: 'nova-network' },
-    );
+    this.#flags = {
+      sql_connection: 'sqlite://',
+      network_manager: 'nova.network.manager.FlatManager',
+      fake_network: true,
+      rpc_response_timeout: 5,
+      ...flags,
+    };
+    const { runtime, log } = testRuntime(this.#flags, { binary: 'nova-network' });
     this.log = log;
     this.db = openDatabase(runtime);
     const rpc = createRpc(runtime, this.bus.transport(runtime));
@@ -62,11 +62,19 @@ export class NetworkFixture {
     return fixture;
   }
 
-  /** Starts the daemon; `stop` ends all. */
-  async serve(): Promise<void> {
-    const { runtime, db, rpc, images } = this.parts;
+  /** Starts the daemon of a host; `stop` ends all. */
+  async serve(host = 'cloud1'): Promise<void> {
+    const parts = this.daemonParts(host);
+    this.#daemons.push({ daemon: await startNetwork(parts), transport: parts.transport });
+  }
+
+  /** What a daemon of a host is made of; all share the database and the bus. */
+  daemonParts(host = 'cloud1'): DaemonParts {
+    const { images } = this.parts;
+    const { runtime } =
+      host === 'cloud1' ? this.parts : testRuntime({ ...this.#flags, host }, { binary: 'nova-network' });
     const transport = this.bus.transport(runtime);
-    this.#daemons.push({ daemon: await startNetwork({ runtime, db, rpc, images, transport }), transport });
+    return { runtime, db: this.db, rpc: createRpc(runtime, transport), images, transport };
   }
 
   /** Ends the daemons and their connections to the bus; what is in the database stays. */
@@ -89,7 +97,8 @@ export class NetworkFixture {
       const depth = this.bus.depth(name);
       return depth === null ? 0 : depth.ready + depth.unacked;
     };
-    for (let waited = 0; busy('network') + busy('network.cloud1') > 0; waited++) {
+    const all = ['network', 'network.cloud1', 'network.cloud2'];
+    for (let waited = 0; all.some((name) => busy(name) > 0); waited++) {
       if (waited > 10_000) throw new Error('nova-network is still busy');
       await runtime.sleep(1);
     }
@@ -100,8 +109,12 @@ export class NetworkFixture {
     return this.sent.splice(0);
   }
 
-  async network(cidr = '10.0.0.0/29', values: Values<'networks'> = {}): Promise<number> {
-    const request = {
+  async network(
+    cidr = '10.0.0.0/29',
+    values: Values<'networks'> = {},
+    vlan?: { start: number; vpnStart: number },
+  ): Promise<number> {
+    const request: NetworkRequest = {
       label: 'public',
       rangeV4: cidr,
       rangeV6: null,
@@ -110,12 +123,13 @@ export class NetworkFixture {
       size: 2 ** (32 - Number(cidr.split('/')[1])),
       multiHost: false,
       bridge: 'br100',
-      bridgeInterface: null,
+      bridgeInterface: vlan === undefined ? null : 'eth0',
       dns1: '8.8.4.4',
       dns2: null,
       projectId: null,
       uuid: null,
       vpnClients: 0,
+      ...(vlan !== undefined && { vlan }),
     };
     const [id] = await makeNetworks({ db: this.db, random: this.parts.runtime.random }, request);
     if (Object.keys(values).length > 0) await this.db.update('networks', values, 'id = ?', [id!]);

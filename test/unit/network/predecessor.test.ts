@@ -101,7 +101,7 @@ describe('nova-network beside one of 2011.3', () => {
       ['fixed_ips', { instance_id: id }],
       ['fixed_ips', { allocated: 1, virtual_interface_id: vifId }],
     ]);
-    await call._rpc_allocate_fixed_ip(context, args);
+    await call._rpc_allocate_fixed_ip(context, { ...args, another: false });
     expect(await cloud.takeWrites()).to.deep.equal([]);
     const wrong = await failure(call._rpc_allocate_fixed_ip(context, { ...args, network_id: 99 }));
     expect(wrong).to.include({ excType: 'NetworkNotFound' });

@@ -245,11 +245,18 @@ describe('nova-scheduler', () => {
   });
 
   it('refuses to start with a driver which is not there, naming those which are', async () => {
-    const error = await world.scheduler({ scheduler_driver: 'nova.scheduler.zone.ZoneScheduler' }).then(
-      () => undefined,
-      (thrown: Error) => thrown,
+    const refusal = async (flags: Parameters<typeof world.scheduler>[0]): Promise<string> =>
+      world.scheduler(flags).then(
+        () => 'none',
+        ({ name, message: text }: Error) => `${name} ${text}`,
+      );
+    expect(await refusal({ scheduler_driver: 'nova.scheduler.fast.FastScheduler' }))
+      .to.include('StartupError --scheduler_driver=')
+      .and.to.include('nova.scheduler.simple.SimpleScheduler');
+    expect(await refusal({ volume_scheduler_driver: 'nova.scheduler.vsa.VsaSchedulerLeastUsedHost' })).to.equal(
+      'StartupError --volume_scheduler_driver=nova.scheduler.vsa.VsaSchedulerLeastUsedHost: virtual storage arrays, ' +
+        'and their schedulers, are not supported',
     );
-    expect(error!.message).to.include('--scheduler_driver=').and.to.include('nova.scheduler.simple.SimpleScheduler');
   });
 
   it('takes a plug-in by its path', async () => {
@@ -261,5 +268,18 @@ describe('nova-scheduler', () => {
     await world.instance();
     await outcome(run(1));
     expect(toWhom()).to.deep.equal(['run_instance compute.chosen']);
+  });
+
+  it('takes the plug-in of the documentation, whose refusal ends in error', async () => {
+    const text = readFileSync(join(projectRoot(), 'docs', 'schedulers.md'), 'utf8');
+    const path = join(world.statePath, 'documented.mjs');
+    writeFileSync(path, /```js\n([^]*?)```/.exec(text)![1]!);
+    scheduler = await world.scheduler({ compute_scheduler_driver: path });
+    expect(await outcome(run(await world.instance()))).to.equal('NoValidHost No host for this');
+    expect(await world.instanceRow(1)).to.include({ vm_state: 'error' });
+    const announcement = { service_name: 'compute', host: 'node7', capabilities: { a: 1 } };
+    await outcome(message('update_service_capabilities', announcement));
+    await outcome(run(await world.instance()));
+    expect(toWhom()).to.deep.equal(['run_instance compute.node7']);
   });
 });

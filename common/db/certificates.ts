@@ -1,0 +1,25 @@
+import type { Queryable } from './db.js';
+import type { CertificateRow } from './rows.js';
+
+/** Notes that a certificate was issued; `fileName` is the authority's copy. */
+export async function recordCertificate(
+  db: Queryable,
+  certificate: { userId: string; projectId: string; fileName: string },
+): Promise<number> {
+  return db.insert('certificates', {
+    user_id: certificate.userId,
+    project_id: certificate.projectId,
+    file_name: certificate.fileName,
+  });
+}
+
+/** The certificates of a user, or of the user in one project, by ascending id. */
+export async function certificatesOf(db: Queryable, userId: string, projectId?: string): Promise<CertificateRow[]> {
+  const inProject = projectId === undefined ? '' : ' AND project_id = ?';
+  const rows = await db.all<CertificateRow>(
+    `SELECT * FROM certificates WHERE user_id = ?${inProject} AND deleted = ? ORDER BY id`,
+    [userId, ...(projectId === undefined ? [] : [projectId]), false],
+  );
+  // MySQL compares without case; names here are exact.
+  return rows.filter((row) => row.user_id === userId && (projectId === undefined || row.project_id === projectId));
+}

@@ -1,0 +1,149 @@
+import type { Context } from '../../common/context.js';
+import { findInstance } from '../../common/db/instances.js';
+import {
+  finishLiveMigration,
+  recordDestination,
+  recordedDestination,
+  rollBackLiveMigration,
+} from '../../common/db/liveMigrations.js';
+import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { listVolumesOfInstance } from '../../common/db/volumes.js';
+import { InstanceNotFound, errorText } from '../../common/errors.js';
+import type { InstanceId } from '../../common/rpc/compute.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import type { VolumeRpc } from '../../common/rpc/volume.js';
+import { disconnectVolume } from '../../common/volumes/connector.js';
+import { powerState } from '../virt/driver.js';
+import { reasonOf } from './failures.js';
+import { inLane } from './locks.js';
+import { networkInfoOf } from './machineSpec.js';
+import { machineName, powerStateOf, type ComputeParts } from './parts.js';
+
+/** A machine on its way out, without its guest noticing. */
+interface Moving {
+  readonly parts: ComputeParts;
+  readonly context: Context;
+  readonly instance: InstanceRow;
+  readonly name: string;
+  readonly volumes: readonly VolumeRow[];
+  readonly destination: string;
+  readonly block: boolean;
+}
+
+/**
+ * At the source: moves a running machine to another host (nova 2011.3, live_migration). The scheduler has checked that it
+ * can be, and written `migrating`, which is the claim. A failure before the machine has gone leaves it here, active, with
+ * the reason, and is thrown. Throws InstanceNotFound.
+ */
+export async function liveMigration(
+  parts: ComputeParts,
+  caller: Context,
+  args: { instance_id: InstanceId; dest: string; block_migration?: boolean },
+  delivery: Delivery,
+): Promise<null> {
+  const found = await inLane(parts, args.instance_id, async (id) => {
+    const instance = await findInstance(parts.db, id);
+    if (instance === undefined) return false;
+    const name = machineName(parts, instance);
+    if (instance.host !== parts.runtime.host || instance.vm_state !== 'migrating') {
+      parts.logger.info(`${name}: live_migration is nothing to do (any more): ${instance.vm_state}`);
+      return true;
+    }
+    const destination = String(args.dest);
+    await recordDestination(parts.db, id, destination);
+    delivery.accept();
+    parts.logger.audit(`${name}: moving to ${destination}`);
+    const volumes = await listVolumesOfInstance(parts.db, id);
+    const block = args.block_migration === true;
+    parts.moving.add(id);
+    try {
+      await move({ parts, context: caller.elevated(), instance, name, volumes, destination, block });
+    } finally {
+      parts.moving.delete(id);
+    }
+    return true;
+  });
+  if (found !== true) throw new InstanceNotFound(args.instance_id);
+  return null;
+}
+
+async function move(moving: Moving): Promise<void> {
+  const { parts, context, instance, name, volumes, destination, block } = moving;
+  try {
+    if (volumes.length > 0) {
+      const anyVolumeHost = parts.rpc.target<VolumeRpc>(parts.runtime.flags.volume_topic);
+      await anyVolumeHost.call.check_for_export(context, { instance_id: instance.id });
+    }
+    const disk = block ? await parts.driver.diskInfo(name) : null;
+    await parts.rpc.computeOn(destination).call.pre_live_migration(context, {
+      instance_id: instance.id,
+      block_migration: block,
+      disk,
+    });
+    await parts.driver.migrateLive(name, destination, { block }, new AbortController().signal);
+  } catch (error) {
+    await rollBack(moving, reasonOf(error, `The instance could not be moved to ${destination}`));
+    throw error;
+  }
+  await complete(moving);
+}
+
+/** The machine is at the destination: the rest follows, whatever of it fails. May be repeated. */
+async function complete(moving: Moving): Promise<void> {
+  const { parts, context, instance, name, volumes, destination, block } = moving;
+  const quietly = async (what: string, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      parts.logger.warn(`${name} is on ${destination} now, but ${what}: ${errorText(error)}`);
+    }
+  };
+  for (const volume of volumes) {
+    await quietly(`volume ${volume.id} stays connected here`, () => disconnectVolume(parts, volume));
+  }
+  await quietly('its network is not known', () => networkInfoOf(parts, context, instance));
+  await quietly(`${destination} has not taken it up yet`, () =>
+    parts.rpc.computeOn(destination).call.post_live_migration_at_destination(context, {
+      instance_id: instance.id,
+      block_migration: block,
+    }),
+  );
+  const power = instance.power_state === powerState.running ? {} : { power_state: powerState.running };
+  await finishLiveMigration(parts.db, instance.id, parts.runtime.host, destination, power);
+}
+
+/** The machine stays here, and nothing of it at the destination. May be repeated. */
+async function rollBack(moving: Moving, reason: string): Promise<void> {
+  const { parts, context, instance, name, volumes, destination } = moving;
+  try {
+    const power = await powerStateOf(parts, name);
+    const vmState = power.power_state === powerState.running ? 'active' : 'error';
+    await rollBackLiveMigration(parts.db, instance.id, parts.runtime.host, reason, { ...power, vm_state: vmState });
+  } catch (error) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`${name}: its failure could not be recorded: ${errorText(error)}`);
+  }
+  const there = parts.rpc.computeOn(destination);
+  const untold = (error: unknown): void =>
+    parts.logger.warn(`${destination} was not told that ${name} stays here: ${errorText(error)}`);
+  for (const volume of volumes) await there.call.remove_volume(context, { volume_id: volume.id }).catch(untold);
+  // 2011.3 tells it of block migrations only; here the destination has made a machine ready in any case.
+  await there.cast.rollback_live_migration_at_destination(context, { instance_id: instance.id }).catch(untold);
+}
+
+/** A move which was cut off: the hypervisor knows whether the machine has gone. */
+export async function recoverLiveMigration(
+  parts: ComputeParts,
+  context: Context,
+  instance: InstanceRow,
+): Promise<void> {
+  const name = machineName(parts, instance);
+  const destination = await recordedDestination(parts.db, instance.id);
+  const volumes = await listVolumesOfInstance(parts.db, instance.id);
+  const moving: Moving = { parts, context, instance, name, volumes, destination: destination ?? '', block: false };
+  if (destination !== undefined && (await parts.driver.info(name)) === undefined) return complete(moving);
+  await rollBack(
+    moving,
+    `The compute service on ${parts.runtime.host} was restarted while the instance was being moved`,
+  );
+}

@@ -1,0 +1,79 @@
+import type { Context } from '../../common/context.js';
+import { changeMigration, failMigration, isResizing } from '../../common/db/migrations.js';
+import { errorText } from '../../common/errors.js';
+import type { MigrationArgs } from '../../common/rpc/compute.js';
+import type { Delivery } from '../../common/rpc/types.js';
+import { powerState } from '../virt/driver.js';
+import { reasonOf } from './failures.js';
+import { networkInfoOf } from './machineSpec.js';
+import { migrationArgs, onMigration, type Migrating } from './migrating.js';
+import { powerStateOf, type ComputeParts } from './parts.js';
+
+/**
+ * At the source: powers the machine off, brings its disk to the destination, and asks that to go on (nova 2011.3,
+ * resize_instance). The migration's status is the claim; where it is post-migrating already only the destination is asked
+ * again. A failure starts the machine again, and the instance is active as it was.
+ */
+export async function resizeInstance(
+  parts: ComputeParts,
+  context: Context,
+  args: MigrationArgs,
+  delivery: Delivery,
+): Promise<null> {
+  return onMigration(parts, context, args, 'source_compute', (state) => letGo(state, delivery));
+}
+
+async function letGo(state: Migrating, delivery: Delivery): Promise<void> {
+  const { parts, instance, migration, name } = state;
+  const { db, logger } = parts;
+  const again = migration.status === 'post-migrating';
+  const mine = !instance.deleted && isResizing(instance) && instance.host === parts.runtime.host;
+  if (!mine || (!again && !(await changeMigration(db, migration.id, ['pre-migrating'], 'migrating')))) {
+    logger.info(`${name}: resize_instance is nothing to do (any more): migration ${migration.status}`);
+    return;
+  }
+  delivery.accept();
+  logger.audit(`${name}: going to ${migration.dest_compute}`);
+  try {
+    await sendOn(state);
+  } catch (error) {
+    await takeBack(state, reasonOf(error, 'The instance could not be resized'));
+    throw error;
+  }
+}
+
+/** The disk goes to the destination, which is asked to go on. Every part may be repeated. */
+export async function sendOn(state: Migrating): Promise<void> {
+  const { parts, context, migration, name } = state;
+  const diskInfo = await parts.driver.migrateOut(name, migration.dest_host ?? '');
+  await changeMigration(parts.db, migration.id, ['migrating'], 'post-migrating');
+  await parts.rpc.computeOn(migration.dest_compute ?? '').cast.finish_resize(context, {
+    migration_id: migration.id,
+    disk_info: diskInfo,
+    instance_id: migrationArgs(state).instance_id,
+  });
+}
+
+/** Starts the machine again where it was; the resize is over. */
+export async function takeBack(state: Migrating, reason: string): Promise<void> {
+  const { parts, context, instance, migration, name } = state;
+  try {
+    await parts.driver.revertMigration(name, await networkInfoOf(parts, context, instance));
+  } catch (error) {
+    parts.logger.error(`${name}: its machine could not be started again: ${errorText(error)}`);
+  }
+  try {
+    const power = await powerStateOf(parts, name);
+    const vmState = power.power_state === powerState.running ? 'active' : 'error';
+    const values = { ...power, vm_state: vmState, task_state: null };
+    await failMigration(parts.db, migration, instance.id, {
+      action: 'resize_instance',
+      reason,
+      values,
+      status: 'error',
+    });
+  } catch (error) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`${name}: its failure could not be recorded: ${errorText(error)}`);
+  }
+}

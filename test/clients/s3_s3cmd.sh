@@ -1,0 +1,56 @@
+#!/bin/bash
+# Buckets and objects through s3cmd. Environment: S3_URL, EC2_ACCESS_KEY, EC2_SECRET_KEY, and S3_SIGNATURE (2 or 4).
+set -euo pipefail
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+
+host=${S3_URL#http://}
+cat >s3cfg <<CONFIG
+[default]
+access_key = $EC2_ACCESS_KEY
+secret_key = $EC2_SECRET_KEY
+host_base = $host
+host_bucket = $host
+use_https = False
+signature_v2 = $([[ ${S3_SIGNATURE:-4} == 2 ]] && echo True || echo False)
+enable_multipart = False
+CONFIG
+s3() { s3cmd --config=s3cfg --no-progress "$@" 2>&1; }
+bucket=s3cmd-${S3_SIGNATURE:-4}
+
+head -c 300000 /dev/urandom >bits
+s3 mb "s3://$bucket"
+s3 ls | grep "s3://$bucket\$"
+s3 put bits "s3://$bucket/bits"
+s3 put bits "s3://$bucket/dir/with space"
+s3 ls "s3://$bucket" | grep 300000
+s3 ls "s3://$bucket" | grep 'DIR.*dir/'
+s3 ls -r "s3://$bucket" | grep 'dir/with space'
+s3 info "s3://$bucket/bits" | grep 'MD5 sum'
+s3 get "s3://$bucket/bits" read && cmp bits read
+s3 get --force "s3://$bucket/dir/with space" read && cmp bits read
+mkdir tree && echo one >tree/1 && echo two >tree/2
+s3 sync tree/ "s3://$bucket/tree/"
+s3 ls "s3://$bucket/tree/" | grep -c tree/ | grep '^2$'
+
+refused() {
+  local pattern=$1 output
+  shift
+  if output=$(s3 "$@"); then
+    echo "not refused: $*: $output"
+    exit 1
+  fi
+  echo "refused: $output" | tail -1
+  grep -q "$pattern" <<<"$output" || { echo "no $pattern in: $output"; exit 1; }
+}
+refused NoSuchBucket ls s3://missing-bucket
+refused BucketAlreadyExists mb "s3://$bucket"
+refused BucketNotEmpty rb "s3://$bucket"
+refused SignatureDoesNotMatch ls "s3://$bucket" --secret_key=wrong
+
+s3 del "s3://$bucket/bits"
+s3 del -r --force "s3://$bucket"
+s3 rb "s3://$bucket"
+s3 ls | grep -c "$bucket" | grep '^0$' || true
+echo done
