@@ -2,6 +2,7 @@
 // those which need nothing but Node. Further arguments are files or mocha's options.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { prepare, projectFolder } from './prepare.mjs';
 
@@ -32,6 +33,9 @@ run(process.execPath, [
   '--forbid-only',
   // A connection which a failed test left open must not keep the run from its end.
   '--exit',
+  // Unit tests share nothing and wait much: side by side they take half the time. The others start servers and load
+  // them, so they have the machine to themselves.
+  ...(unitOnly ? ['--parallel', '--jobs', String(Math.max(2, availableParallelism()))] : []),
   ...args,
   ...files,
 ]);
