@@ -3,10 +3,10 @@ import { changedColumns } from '../../common/db/changed.js';
 import { changeClaimed, failClaimed, stillClaimed } from '../../common/db/instanceClaims.js';
 import { changeInstance } from '../../common/db/instances.js';
 import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import type { PowerState } from '../virt/driver.js';
+import { withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { machineName, powerStateOf, type ComputeParts } from './parts.js';
@@ -53,7 +53,7 @@ export async function changeOfState(
   );
 }
 
-/** The work itself, in the instance's lane. Accepts the delivery once it is certain that the work is this daemon's. */
+/** The work itself, in the instance's lane. */
 export async function changeState(
   parts: ComputeParts,
   caller: Context,
@@ -65,33 +65,24 @@ export async function changeState(
   const { db, logger, runtime } = parts;
   const name = machineName(parts, instance);
   const claim = { instanceId: instance.id, host: runtime.host, taskState: task };
-  if (!(await stillClaimed(db, claim)) && !(await claimUnasked(parts, change, instance, delivery))) {
-    logger.info(`${name}: ${method} is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
-    return;
-  }
-  delivery.accept();
-  logger.audit(`${name}: ${task}`);
-  try {
-    await change.run({ parts, context: caller.elevated(), instance, name });
-    const values = changedColumns(instance, { ...(await powerStateOf(parts, name)), vm_state: to });
-    const kept = await changeClaimed(db, claim, { ...values, task_state: null });
-    if (!kept) logger.info(`${name}: ${task} ended; somebody has other plans with it now`);
-  } catch (error) {
-    try {
+  await withClaim(parts, instance, {
+    method,
+    delivery,
+    doing: task,
+    claim: async () => (await stillClaimed(db, claim)) || claimUnasked(parts, change, instance, delivery),
+    run: async () => {
+      await change.run({ parts, context: caller.elevated(), instance, name });
+      const values = changedColumns(instance, { ...(await powerStateOf(parts, name)), vm_state: to });
+      const kept = await changeClaimed(db, claim, { ...values, task_state: null });
+      if (!kept) logger.info(`${name}: ${task} ended; somebody has other plans with it now`);
+    },
+    fail: async (error) => {
       const { power_state: power } = await powerStateOf(parts, name);
       const vmState = power === change.fromPower ? from : power === change.toPower ? to : 'error';
-      await failClaimed(db, claim, {
-        action: method,
-        reason: reasonOf(error, change.failed),
-        vmState,
-        powerState: power,
-      });
-    } catch (writing) {
-      parts.unfinished.add(instance.id);
-      logger.error(`${name}: its failure could not be recorded: ${errorText(writing)}`);
-    }
-    throw error;
-  }
+      const reason = reasonOf(error, change.failed);
+      await failClaimed(db, claim, { action: method, reason, vmState, powerState: power });
+    },
+  });
 }
 
 async function claimUnasked(

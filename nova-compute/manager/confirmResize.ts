@@ -4,6 +4,7 @@ import { listVolumesOfInstance } from '../../common/db/volumes.js';
 import type { MigrationArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
+import { logNothingToDo } from './claimedWork.js';
 import { networkInfoOf } from './machineSpec.js';
 import { onMigration, type Migrating } from './migrating.js';
 import { notifyUsage } from './notifications.js';
@@ -21,13 +22,13 @@ export async function confirmResize(
   delivery: Delivery,
 ): Promise<null> {
   return onMigration(parts, context, args, 'source_compute', async (state) => {
-    const { instance, migration, name } = state;
+    const { instance, migration } = state;
     // Nova 2011.3's API confirms the rows only after it has sent the message.
     const confirmed = migration.status === 'confirmed' || migration.status === 'finished';
     const newest = await newestMigration(parts.db, instance.uuid);
     const verifying = instance.task_state === 'resize_verify' && !instance.deleted;
     if (!confirmed || verifying || newest?.id !== migration.id) {
-      parts.logger.info(`${name}: confirm_resize is nothing to do (any more): migration ${migration.status}`);
+      logNothingToDo(parts, instance, 'confirm_resize', `migration ${migration.status}`);
       return;
     }
     if (!instance.deleted) await networkInfoOf(parts, state.context, { ...instance, host: parts.runtime.host });

@@ -4,9 +4,9 @@ import { changeInstance } from '../../common/db/instances.js';
 import { getInstanceType } from '../../common/db/instanceTypes.js';
 import { failMigration, finishMigration, isResizing, resizing, typeColumns } from '../../common/db/migrations.js';
 import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
 import type { MigrationArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
+import { withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { connectedVolumes, machineSpecOf, networkInfoOf } from './machineSpec.js';
 import { onMigration, type Migrating } from './migrating.js';
@@ -39,20 +39,17 @@ export async function finishResize(
 ): Promise<null> {
   return onMigration(parts, context, args, 'dest_compute', async (state) => {
     const { instance, migration, name } = state;
-    if (instance.deleted || !isResizing(instance) || migration.status !== 'post-migrating') {
-      parts.logger.info(`${name}: finish_resize is nothing to do (any more): migration ${migration.status}`);
-      return;
-    }
-    delivery.accept();
-    parts.logger.audit(`${name}: arriving from ${migration.source_compute}`);
     const diskInfo = typeof args.disk_info === 'string' ? args.disk_info : null;
     const arriving: Arriving = { ...state, diskInfo, resized: instance };
-    try {
-      await runSteps(steps, arriving, { logger: parts.logger, title: `${name}: finish_resize` });
-    } catch (error) {
-      if (!(error instanceof ClaimLost)) await giveUp(state, error);
-      throw error;
-    }
+    await withClaim(parts, instance, {
+      method: 'finish_resize',
+      delivery,
+      doing: `arriving from ${migration.source_compute}`,
+      found: `migration ${migration.status}`,
+      claim: async () => !instance.deleted && isResizing(instance) && migration.status === 'post-migrating',
+      run: () => runSteps(steps, arriving, { logger: parts.logger, title: `${name}: finish_resize` }),
+      fail: (error) => giveUp(state, error),
+    });
   });
 }
 
@@ -87,10 +84,5 @@ async function giveUp(state: Migrating, error: unknown): Promise<void> {
     values: { task_state: 'resize_reverting' },
     status: 'reverted' as const,
   };
-  try {
-    if (await failMigration(parts.db, migration, instance.id, failure)) await giveBack(state);
-  } catch (writing) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`${state.name}: its failure could not be recorded: ${errorText(writing)}`);
-  }
+  if (await failMigration(parts.db, migration, instance.id, failure)) await giveBack(state);
 }

@@ -14,6 +14,7 @@ import type { Delivery } from '../../common/rpc/types.js';
 import type { VolumeRpc } from '../../common/rpc/volume.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState } from '../virt/driver.js';
+import { recordFailure, withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { inLane } from './locks.js';
 import { networkInfoOf } from './machineSpec.js';
@@ -44,20 +45,18 @@ export async function liveMigration(
   const found = await inLane(parts, args.instance_id, async (id) => {
     const instance = await findInstance(parts.db, id);
     if (instance === undefined) return false;
-    const name = machineName(parts, instance);
-    if (instance.host !== parts.runtime.host || instance.vm_state !== 'migrating') {
-      parts.logger.info(`${name}: live_migration is nothing to do (any more): ${instance.vm_state}`);
-      return true;
-    }
-    const destination = String(args.dest);
-    await recordDestination(parts.db, id, destination);
-    delivery.accept();
-    parts.logger.audit(`${name}: moving to ${destination}`);
-    const volumes = await listVolumesOfInstance(parts.db, id);
-    const block = args.block_migration === true;
+    const moving: Moving = {
+      parts,
+      context: caller.elevated(),
+      instance,
+      name: machineName(parts, instance),
+      volumes: await listVolumesOfInstance(parts.db, id),
+      destination: String(args.dest),
+      block: args.block_migration === true,
+    };
     parts.moving.add(id);
     try {
-      await move({ parts, context: caller.elevated(), instance, name, volumes, destination, block });
+      await move(moving, delivery);
     } finally {
       parts.moving.delete(id);
     }
@@ -67,25 +66,35 @@ export async function liveMigration(
   return null;
 }
 
-async function move(moving: Moving): Promise<void> {
-  const { parts, context, instance, name, volumes, destination, block } = moving;
-  try {
-    if (volumes.length > 0) {
-      const anyVolumeHost = parts.rpc.target<VolumeRpc>(parts.runtime.flags.volume_topic);
-      await anyVolumeHost.call.check_for_export(context, { instance_id: instance.id });
-    }
-    const disk = block ? await parts.driver.diskInfo(name) : null;
-    await parts.rpc.computeOn(destination).call.pre_live_migration(context, {
-      instance_id: instance.id,
-      block_migration: block,
-      disk,
-    });
-    await parts.driver.migrateLive(name, destination, { block }, new AbortController().signal);
-  } catch (error) {
-    await rollBack(moving, reasonOf(error, `The instance could not be moved to ${destination}`));
-    throw error;
+async function move(moving: Moving, delivery: Delivery): Promise<void> {
+  const { parts, instance, destination } = moving;
+  const done = await withClaim(parts, instance, {
+    method: 'live_migration',
+    delivery,
+    doing: `moving to ${destination}`,
+    claim: async () => {
+      if (instance.host !== parts.runtime.host || instance.vm_state !== 'migrating') return false;
+      await recordDestination(parts.db, instance.id, destination);
+      return true;
+    },
+    run: () => sendMachine(moving),
+    fail: (error) => rollBack(moving, reasonOf(error, `The instance could not be moved to ${destination}`)),
+  });
+  if (done) await complete(moving);
+}
+
+async function sendMachine({ parts, context, instance, name, volumes, destination, block }: Moving): Promise<void> {
+  if (volumes.length > 0) {
+    const anyVolumeHost = parts.rpc.target<VolumeRpc>(parts.runtime.flags.volume_topic);
+    await anyVolumeHost.call.check_for_export(context, { instance_id: instance.id });
   }
-  await complete(moving);
+  const disk = block ? await parts.driver.diskInfo(name) : null;
+  await parts.rpc.computeOn(destination).call.pre_live_migration(context, {
+    instance_id: instance.id,
+    block_migration: block,
+    disk,
+  });
+  await parts.driver.migrateLive(name, destination, { block }, new AbortController().signal);
 }
 
 /** The machine is at the destination: the rest follows, whatever of it fails. May be repeated. */
@@ -115,14 +124,11 @@ async function complete(moving: Moving): Promise<void> {
 /** The machine stays here, and nothing of it at the destination. May be repeated. */
 async function rollBack(moving: Moving, reason: string): Promise<void> {
   const { parts, context, instance, name, volumes, destination } = moving;
-  try {
+  await recordFailure(parts, instance, async () => {
     const power = await powerStateOf(parts, name);
     const vmState = power.power_state === powerState.running ? 'active' : 'error';
     await rollBackLiveMigration(parts.db, instance.id, parts.runtime.host, reason, { ...power, vm_state: vmState });
-  } catch (error) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`${name}: its failure could not be recorded: ${errorText(error)}`);
-  }
+  });
   const there = parts.rpc.computeOn(destination);
   const untold = (error: unknown): void =>
     parts.logger.warn(`${destination} was not told that ${name} stays here: ${errorText(error)}`);

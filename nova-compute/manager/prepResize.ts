@@ -5,6 +5,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { MigrationError } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
+import { logNothingToDo } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { migrationArgs } from './migrating.js';
@@ -46,7 +47,7 @@ async function prepare(
   const { db, logger, runtime } = parts;
   const name = machineName(parts, instance);
   if (!isResizing(instance) || instance.host === null) {
-    logger.info(`${name}: prep_resize is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
+    logNothingToDo(parts, instance, 'prep_resize');
     return;
   }
   const context = caller.elevated();

@@ -6,6 +6,7 @@ import type { InstanceId } from '../../common/rpc/compute.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { powerState, type MachineSpec, type VolumeDisk } from '../virt/driver.js';
+import { withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { connectedVolumes, injectedFilesOf, machineSpecOf, networkInfoOf } from './machineSpec.js';
@@ -68,12 +69,6 @@ async function rebuild(
   const { db, logger, runtime } = parts;
   const name = machineName(parts, instance);
   const asked = { instanceId: instance.id, host: runtime.host, taskState: 'rebuilding' };
-  if (!(await changeClaimed(db, asked, { vm_state: 'rebuilding', task_state: null }))) {
-    logger.info(`${name}: rebuild_instance is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
-    return;
-  }
-  delivery.accept();
-  logger.audit(`${name}: rebuilding...`);
   const state: Rebuilding = {
     parts,
     context: caller.elevated(),
@@ -84,14 +79,23 @@ async function rebuild(
     networkInfo: [],
     disks: [],
   };
-  try {
-    await runSteps(steps, state, { logger, title: `${name}: rebuild_instance` });
-  } catch (error) {
-    if (error instanceof ClaimLost) return void logger.info(`${name}: rebuild_instance ended: ${errorText(error)}`);
-    await recordFailure(state, error);
-    throw error;
-  }
-  await notifyUsage(parts, 'rebuild', instance);
+  const work = withClaim(parts, instance, {
+    method: 'rebuild_instance',
+    delivery,
+    doing: 'rebuilding...',
+    claim: () => changeClaimed(db, asked, { vm_state: 'rebuilding', task_state: null }),
+    run: () => runSteps(steps, state, { logger, title: `${name}: rebuild_instance` }),
+    fail: (error) => {
+      const reason = reasonOf(error, 'The instance could not be rebuilt', [wishes.adminPassword]);
+      return failClaimed(db, claimOf(state), { action: 'rebuild_instance', reason, vmState: 'error' });
+    },
+  });
+  const done = await work.catch((error: unknown) => {
+    if (!(error instanceof ClaimLost)) throw error;
+    logger.info(`${name}: rebuild_instance ended: ${errorText(error)}`);
+    return false;
+  });
+  if (done) await notifyUsage(parts, 'rebuild', instance);
 }
 
 /** nova 2011.3 looks the network up for the filters which go with the machine, and again for the new one. */
@@ -132,17 +136,6 @@ async function advance(state: Rebuilding, taskState: string): Promise<void> {
 
 function claimOf({ parts, instance, taskState }: Rebuilding): InstanceClaim {
   return { instanceId: instance.id, host: parts.runtime.host, vmState: 'rebuilding', taskState };
-}
-
-async function recordFailure(state: Rebuilding, error: unknown): Promise<void> {
-  const { parts, name, wishes } = state;
-  const reason = reasonOf(error, 'The instance could not be rebuilt', [wishes.adminPassword]);
-  try {
-    await failClaimed(parts.db, claimOf(state), { action: 'rebuild_instance', reason, vmState: 'error' });
-  } catch (writing) {
-    parts.unfinished.add(state.instance.id);
-    parts.logger.error(`${name}: its failure could not be recorded: ${errorText(writing)}`);
-  }
 }
 
 /**

@@ -7,8 +7,8 @@ import { errorText } from '../../common/errors.js';
 import { forEachBounded } from '../../common/lanes.js';
 import { idFromName } from '../../common/names.js';
 import { powerState, type MachineInfo } from '../virt/driver.js';
-import type { Delivery } from '../../common/rpc/types.js';
 import { changeState } from './changeState.js';
+import { nobodysMessage } from './claimedWork.js';
 import { recoverLiveMigration } from './liveMigration.js';
 import { machineSpecOf } from './machineSpec.js';
 import { notifyUsage } from './notifications.js';
@@ -32,8 +32,6 @@ import { terminate } from './terminateInstance.js';
 
 /** Tasks of an instance which this host has claimed to build. */
 const buildTasks: readonly (string | null)[] = ['networking', 'block_device_mapping', 'spawning'];
-const nobodyWaits = (): void => undefined;
-const nobodysMessage: Delivery = { accept: nobodyWaits, redelivered: true };
 
 /**
  * Brings to an end what a predecessor of this daemon left half-done, from the rows and the hypervisor alone (nova 2011.3,
@@ -74,9 +72,9 @@ async function recover(parts: ComputeParts, context: Context, instance: Instance
   const { vm_state: vm, task_state: task } = instance;
   await recoverArrived(parts, instance);
   if (vm === 'active' && (task === null || task === 'rebooting')) await adopt(parts, instance);
-  if (task === 'deleting') return terminate(parts, context, instance, nobodyWaits);
-  if (task === 'stopping') return stop(parts, context, instance, nobodyWaits);
-  if (task === 'rebooting') return reboot(parts, context, instance, nobodyWaits);
+  if (task === 'deleting') return terminate(parts, context, instance, nobodysMessage);
+  if (task === 'stopping') return stop(parts, context, instance, nobodysMessage);
+  if (task === 'rebooting') return reboot(parts, context, instance, nobodysMessage);
   const change = changeOfTask(task);
   if (change !== undefined) return changeState(parts, context, change, instance, nobodysMessage);
   if (vm === 'rebuilding') return recoverRebuild(parts, instance);
@@ -131,7 +129,7 @@ async function startGuest(parts: ComputeParts, context: Context, instance: Insta
   logger.audit(`${name}: starting it, as the host has booted`);
   const expected = { host: runtime.host, vmState: ['active'], taskState: [null] };
   if (!(await changeInstance(db, instance.id, { task_state: 'rebooting' }, expected))) return;
-  await reboot(parts, context, { ...instance, task_state: 'rebooting' }, nobodyWaits);
+  await reboot(parts, context, { ...instance, task_state: 'rebooting' }, nobodysMessage);
 }
 
 /** An attachment which nothing notes was cut off; it is taken back, so that it can be asked for again. */

@@ -3,6 +3,7 @@ import { changeInstance, findInstance, instancesOfHost } from '../../common/db/i
 import { errorText } from '../../common/errors.js';
 import { dbTime } from '../../common/time.js';
 import { changeState } from './changeState.js';
+import { nobodysMessage } from './claimedWork.js';
 import type { ComputeParts } from './parts.js';
 import { powerChanges } from './powerChanges.js';
 
@@ -23,7 +24,6 @@ export async function endOldRescues(parts: ComputeParts, context: Context): Prom
       const instance = await findInstance(db, row.id);
       if (instance === undefined) return;
       logger.audit(`Instance ${row.id} has been rescued for more than ${seconds} s`);
-      const nobodysMessage = { accept: () => undefined, redelivered: true };
       await changeState(parts, context, powerChanges.unrescue_instance, instance, nobodysMessage);
     });
     // one which fails is in a state of its own, with the reason, and keeps no other from being brought back

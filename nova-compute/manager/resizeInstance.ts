@@ -4,6 +4,7 @@ import { errorText } from '../../common/errors.js';
 import type { MigrationArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { powerState } from '../virt/driver.js';
+import { recordFailure, withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { networkInfoOf } from './machineSpec.js';
 import { migrationArgs, onMigration, type Migrating } from './migrating.js';
@@ -24,22 +25,19 @@ export async function resizeInstance(
 }
 
 async function letGo(state: Migrating, delivery: Delivery): Promise<void> {
-  const { parts, instance, migration, name } = state;
-  const { db, logger } = parts;
+  const { parts, instance, migration } = state;
   const again = migration.status === 'post-migrating';
   const mine = !instance.deleted && isResizing(instance) && instance.host === parts.runtime.host;
-  if (!mine || (!again && !(await changeMigration(db, migration.id, ['pre-migrating'], 'migrating')))) {
-    logger.info(`${name}: resize_instance is nothing to do (any more): migration ${migration.status}`);
-    return;
-  }
-  delivery.accept();
-  logger.audit(`${name}: going to ${migration.dest_compute}`);
-  try {
-    await sendOn(state);
-  } catch (error) {
-    await takeBack(state, reasonOf(error, 'The instance could not be resized'));
-    throw error;
-  }
+  await withClaim(parts, instance, {
+    method: 'resize_instance',
+    delivery,
+    doing: `going to ${migration.dest_compute}`,
+    found: `migration ${migration.status}`,
+    claim: async () =>
+      mine && (again || (await changeMigration(parts.db, migration.id, ['pre-migrating'], 'migrating'))),
+    run: () => sendOn(state),
+    fail: (error) => takeBack(state, reasonOf(error, 'The instance could not be resized')),
+  });
 }
 
 /** The disk goes to the destination, which is asked to go on. Every part may be repeated. */
@@ -62,7 +60,7 @@ export async function takeBack(state: Migrating, reason: string): Promise<void> 
   } catch (error) {
     parts.logger.error(`${name}: its machine could not be started again: ${errorText(error)}`);
   }
-  try {
+  await recordFailure(parts, instance, async () => {
     const power = await powerStateOf(parts, name);
     const vmState = power.power_state === powerState.running ? 'active' : 'error';
     const values = { ...power, vm_state: vmState, task_state: null };
@@ -72,8 +70,5 @@ export async function takeBack(state: Migrating, reason: string): Promise<void> 
       values,
       status: 'error',
     });
-  } catch (error) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`${name}: its failure could not be recorded: ${errorText(error)}`);
-  }
+  });
 }

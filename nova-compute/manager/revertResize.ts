@@ -5,11 +5,11 @@ import { changeInstance } from '../../common/db/instances.js';
 import { getInstanceType } from '../../common/db/instanceTypes.js';
 import { changeMigration, newestMigration, typeColumns } from '../../common/db/migrations.js';
 import { listVolumesOfInstance } from '../../common/db/volumes.js';
-import { errorText } from '../../common/errors.js';
 import type { MigrationArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState } from '../virt/driver.js';
+import { logNothingToDo, withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { networkInfoOf } from './machineSpec.js';
 import { migrationArgs, onMigration, type Migrating } from './migrating.js';
@@ -31,10 +31,10 @@ export async function revertResize(
   delivery: Delivery,
 ): Promise<null> {
   return onMigration(parts, context, args, 'dest_compute', async (state) => {
-    const { instance, migration, name } = state;
+    const { instance, migration } = state;
     const newest = await newestMigration(parts.db, instance.uuid);
     if (newest?.id !== migration.id || instance.host === parts.runtime.host) {
-      parts.logger.info(`${name}: revert_resize is nothing to do (any more): migration ${migration.status}`);
+      logNothingToDo(parts, instance, 'revert_resize', `migration ${migration.status}`);
       return;
     }
     if (instance.deleted || instance.task_state === 'deleting') {
@@ -45,7 +45,7 @@ export async function revertResize(
     const expected = { host: migration.source_compute, taskState: revertable };
     const reverted = migration.status === 'reverted' || migration.status === 'finished';
     if (!reverted || !(await changeInstance(parts.db, instance.id, { task_state: 'resize_reverting' }, expected))) {
-      parts.logger.info(`${name}: revert_resize is nothing to do (any more): ${instance.task_state}`);
+      logNothingToDo(parts, instance, 'revert_resize');
       return;
     }
     delivery.accept();
@@ -79,34 +79,29 @@ export async function finishRevertResize(
 
 async function takeUpAgain(state: Migrating, delivery: Delivery): Promise<void> {
   const { parts, context, instance, migration, name } = state;
-  const { db, logger, runtime } = parts;
+  const { db, runtime } = parts;
   const mine = !instance.deleted && instance.host === runtime.host && revertable.includes(instance.task_state);
   const kept = (await parts.driver.info(name))?.role === 'outgoing';
-  if (!mine || (!kept && instance.task_state !== 'resize_reverting')) {
-    logger.info(`${name}: finish_revert_resize is nothing to do (any more): ${instance.task_state}`);
-    return;
-  }
-  delivery.accept();
-  logger.audit(`${name}: back from ${migration.dest_compute}`);
-  try {
-    const old = migration.old_instance_type_id;
-    const columns = old === null ? {} : typeColumns(await getInstanceType(db, old));
-    await parts.driver.revertMigration(name, await networkInfoOf(parts, context, instance));
-    const power = await powerStateOf(parts, name);
-    const vmState = power.power_state === powerState.failed ? 'error' : 'active';
-    const expected = { host: runtime.host, taskState: [instance.task_state] };
-    const values = changedColumns(instance, { ...columns, ...power, vm_state: vmState, task_state: null });
-    await changeInstance(db, instance.id, values, expected);
-    await changeMigration(db, migration.id, ['pre-migrating', 'migrating', 'post-migrating', 'finished'], 'reverted');
-  } catch (error) {
-    const reason = reasonOf(error, 'The resize could not be taken back');
-    try {
-      await failInstance(db, instance.id, 'finish_revert_resize', reason, [instance.task_state]);
-    } catch (writing) {
-      parts.unfinished.add(instance.id);
-      logger.error(`${name}: its failure could not be recorded: ${errorText(writing)}`);
-    }
-    throw error;
-  }
-  await notifyUsage(parts, 'resize.revert', instance);
+  const done = await withClaim(parts, instance, {
+    method: 'finish_revert_resize',
+    delivery,
+    doing: `back from ${migration.dest_compute}`,
+    claim: async () => mine && (kept || instance.task_state === 'resize_reverting'),
+    run: async () => {
+      const old = migration.old_instance_type_id;
+      const columns = old === null ? {} : typeColumns(await getInstanceType(db, old));
+      await parts.driver.revertMigration(name, await networkInfoOf(parts, context, instance));
+      const power = await powerStateOf(parts, name);
+      const vmState = power.power_state === powerState.failed ? 'error' : 'active';
+      const expected = { host: runtime.host, taskState: [instance.task_state] };
+      const values = changedColumns(instance, { ...columns, ...power, vm_state: vmState, task_state: null });
+      await changeInstance(db, instance.id, values, expected);
+      await changeMigration(db, migration.id, ['pre-migrating', 'migrating', 'post-migrating', 'finished'], 'reverted');
+    },
+    fail: (error) => {
+      const reason = reasonOf(error, 'The resize could not be taken back');
+      return failInstance(db, instance.id, 'finish_revert_resize', reason, [instance.task_state]);
+    },
+  });
+  if (done) await notifyUsage(parts, 'resize.revert', instance);
 }

@@ -6,6 +6,7 @@ import { errorText } from '../../common/errors.js';
 import type { InstanceId, RunInstanceArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { buildSteps, claimOf, undoScope, type Build, type BuildWishes } from './build.js';
+import { nobodysMessage, withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { inLane, unlessLocked } from './locks.js';
 import { injectedFilesOf } from './machineSpec.js';
@@ -53,7 +54,7 @@ export async function startInstance(
 /** Builds a stopped instance whose start message may be lost; for the recovery, in the instance's lane. */
 export async function startLost(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
   const owner = new Context({ ...context, userId: instance.user_id, projectId: instance.project_id });
-  await build(parts, 'start_instance', owner, instance, nothingMore, { accept: () => undefined, redelivered: true });
+  await build(parts, 'start_instance', owner, instance, nothingMore, nobodysMessage);
 }
 
 /**
@@ -106,12 +107,6 @@ async function claimAndBuild(
   signal: AbortSignal,
 ): Promise<void> {
   const name = machineName(parts, instance);
-  if (!(await claimed(parts, method, instance.id))) {
-    parts.logger.info(`${name}: ${method} is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`);
-    return;
-  }
-  delivery.accept();
-  parts.logger.audit(`${name}: starting...`);
   const state: Build = {
     parts,
     caller,
@@ -126,14 +121,19 @@ async function claimAndBuild(
     volumes: [],
     disks: [],
   };
-  try {
-    const scope = (): Promise<UndoScope> => carefulScope(state);
-    await runSteps(buildSteps, state, { logger: parts.logger, title: `${name}: ${method}`, signal, scope });
-  } catch (error) {
-    await recordFailure(state, method, error);
-    throw error;
-  }
-  await notifyUsage(parts, 'create', state.instance);
+  const scope = (): Promise<UndoScope> => carefulScope(state);
+  const done = await withClaim(parts, instance, {
+    method,
+    delivery,
+    doing: 'starting...',
+    claim: () => claimed(parts, method, instance.id),
+    run: () => runSteps(buildSteps, state, { logger: parts.logger, title: `${name}: ${method}`, signal, scope }),
+    fail: (error) => {
+      const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
+      return failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
+    },
+  });
+  if (done) await notifyUsage(parts, 'create', state.instance);
 }
 
 /** Claims the row. A claim of which nobody knows whether it was committed is looked at again by the recovery. */
@@ -154,17 +154,5 @@ async function carefulScope(state: Build): Promise<UndoScope> {
   } catch {
     state.parts.unfinished.add(state.instance.id);
     return 'here';
-  }
-}
-
-async function recordFailure(state: Build, method: Method, error: unknown): Promise<void> {
-  if (error instanceof ClaimLost) return;
-  const { parts, wishes, instance } = state;
-  const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
-  try {
-    await failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
-  } catch (writing) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`${state.name}: its failure could not be recorded: ${errorText(writing)}`);
   }
 }

@@ -14,6 +14,7 @@ import {
 import type { Image, ImageFields } from '../../common/images/imageService.js';
 import type { SnapshotArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
+import { withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { inLane } from './locks.js';
 import { machineName, powerStateOf, type ComputeParts } from './parts.js';
@@ -66,35 +67,34 @@ export async function snapshotInstance(
 
 async function snapshot(state: Snapshot, type: ImageType, delivery: Delivery): Promise<void> {
   const { parts, instance, name, args } = state;
-  const { db, logger, runtime } = parts;
+  const { db, runtime } = parts;
   const task = snapshotTasks[type];
-  const idle = { host: runtime.host, vmState: possibleIn, taskState: [null] };
-  if (!(await changeInstance(db, instance.id, { task_state: task }, idle))) {
-    // Whoever asked made an image for it.
-    if (!delivery.redelivered) await removeImage(state);
-    throw new NovaPlainError(
-      `No snapshot can be made of an instance which is ${instance.vm_state}/${instance.task_state}`,
-    );
-  }
-  delivery.accept();
-  logger.audit(`${name}: snapshotting`);
   const claim = { instanceId: instance.id, host: runtime.host, taskState: task };
-  try {
-    await fillImage(state);
-    if (type === 'backup') await rotate(state, args.backup_type ?? '', args.rotation ?? 0);
-    await changeClaimed(db, claim, { ...(await changedPower(parts, name, instance)), task_state: null });
-  } catch (error) {
-    await removeImage(state);
-    const reason = reasonOf(error, 'No image could be made of the instance');
-    const vmState = instance.vm_state ?? 'active';
-    try {
+  await withClaim(parts, instance, {
+    method: 'snapshot_instance',
+    delivery,
+    doing: 'snapshotting',
+    claim: async () => {
+      const idle = { host: runtime.host, vmState: possibleIn, taskState: [null] };
+      if (await changeInstance(db, instance.id, { task_state: task }, idle)) return true;
+      // Whoever asked made an image for it.
+      if (!delivery.redelivered) await removeImage(state);
+      throw new NovaPlainError(
+        `No snapshot can be made of an instance which is ${instance.vm_state}/${instance.task_state}`,
+      );
+    },
+    run: async () => {
+      await fillImage(state);
+      if (type === 'backup') await rotate(state, args.backup_type ?? '', args.rotation ?? 0);
+      await changeClaimed(db, claim, { ...(await changedPower(parts, name, instance)), task_state: null });
+    },
+    fail: async (error) => {
+      await removeImage(state);
+      const reason = reasonOf(error, 'No image could be made of the instance');
+      const vmState = instance.vm_state ?? 'active';
       await failClaimed(db, { ...claim, vmState }, { action: 'snapshot_instance', reason, vmState });
-    } catch (writing) {
-      parts.unfinished.add(instance.id);
-      logger.error(`${name}: its failure could not be recorded: ${errorText(writing)}`);
-    }
-    throw error;
-  }
+    },
+  });
 }
 
 /** Brings the bits and the description in one request: the image is whole or not there. */

@@ -1,9 +1,9 @@
 import type { Context } from '../../common/context.js';
 import { changeClaimed, failClaimed, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
 import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
+import { withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { machineName, type ComputeParts } from './parts.js';
@@ -46,47 +46,34 @@ export async function stopInstance(
   delivery: Delivery,
 ): Promise<null | false> {
   const call = { method: 'stop_instance', instanceId: args.instance_id, delivery, task: 'stopping' };
-  return unlessLocked(parts, context, call, (instance) => stop(parts, context, instance, () => delivery.accept()));
+  return unlessLocked(parts, context, call, (instance) => stop(parts, context, instance, delivery));
 }
 
-/** The work itself, in the instance's lane. Calls `accept` once it is certain that the work is this daemon's. */
+/** The work itself, in the instance's lane. */
 export async function stop(
   parts: ComputeParts,
   caller: Context,
   instance: InstanceRow,
-  accept: () => void,
+  delivery: Delivery,
 ): Promise<void> {
   const name = machineName(parts, instance);
   const claim = { instanceId: instance.id, host: parts.runtime.host, taskState: 'stopping' };
-  if (!(await stillClaimed(parts.db, claim))) {
-    parts.logger.info(
-      `${name}: stop_instance is nothing to do (any more): ${instance.vm_state}/${instance.task_state}`,
-    );
-    return;
-  }
-  accept();
-  parts.logger.audit(`${name}: stopping...`);
   const stopping: Stopping = { parts, context: caller.elevated(), instance, claim, begun: false };
-  try {
-    await runSteps(steps, stopping, { logger: parts.logger, title: `${name}: stop_instance` });
-  } catch (error) {
-    await recordFailure(stopping, error);
-    throw error;
-  }
+  await withClaim(parts, instance, {
+    method: 'stop_instance',
+    delivery,
+    doing: 'stopping...',
+    claim: () => stillClaimed(parts.db, claim),
+    run: () => runSteps(steps, stopping, { logger: parts.logger, title: `${name}: stop_instance` }),
+    fail: (error) => {
+      const reason = reasonOf(error, 'The instance could not be stopped');
+      const vmState = stopping.begun ? 'error' : 'active';
+      return failClaimed(parts.db, claim, { action: 'stop_instance', reason, vmState });
+    },
+  });
 }
 
 async function finish({ parts, instance, claim }: Stopping): Promise<void> {
   const stopped = await changeClaimed(parts.db, claim, { vm_state: 'stopped', task_state: null });
   if (!stopped) throw new ClaimLost(machineName(parts, instance));
-}
-
-async function recordFailure({ parts, instance, claim, begun }: Stopping, error: unknown): Promise<void> {
-  if (error instanceof ClaimLost) return;
-  const reason = reasonOf(error, 'The instance could not be stopped');
-  try {
-    await failClaimed(parts.db, claim, { action: 'stop_instance', reason, vmState: begun ? 'error' : 'active' });
-  } catch (writing) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`Instance ${instance.id}: its failure could not be recorded: ${errorText(writing)}`);
-  }
 }

@@ -6,6 +6,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { InstanceNotFound, errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
+import { withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { integerId, unlessLocked } from './locks.js';
 import { migrationArgs } from './migrating.js';
@@ -51,9 +52,7 @@ export async function terminateInstance(
   if (id !== undefined) void cancelBuild(parts, id);
   const call = { method: 'terminate_instance', instanceId: args.instance_id, delivery, task: 'deleting' };
   try {
-    return await unlessLocked(parts, context, call, (instance) =>
-      terminate(parts, context, instance, () => delivery.accept()),
-    );
+    return await unlessLocked(parts, context, call, (instance) => terminate(parts, context, instance, delivery));
   } catch (error) {
     if (!(error instanceof InstanceNotFound)) throw error;
     parts.logger.info(`Instance ${args.instance_id}: terminate_instance is nothing to do: it is gone`);
@@ -61,30 +60,30 @@ export async function terminateInstance(
   }
 }
 
-/** The work itself, in the instance's lane. Calls `accept` once the row is claimed. */
+/** The work itself, in the instance's lane. */
 export async function terminate(
   parts: ComputeParts,
   caller: Context,
   instance: InstanceRow,
-  accept: () => void,
+  delivery: Delivery,
 ): Promise<void> {
   const name = machineName(parts, instance);
   const { host } = parts.runtime;
-  if (!(await claimForTerminate(parts.db, instance, host))) {
-    parts.logger.warn(`${name}: terminate_instance is not this host's to do: it is on ${instance.host ?? 'no host'}`);
-    return;
-  }
-  accept();
-  parts.logger.audit(`${name}: terminating...`);
   const claim = { instanceId: instance.id, host, taskState: 'deleting' };
   const ending: Ending = { parts, context: caller.elevated(), instance, claim };
-  try {
-    await runSteps(steps, ending, { logger: parts.logger, title: `${name}: terminate_instance` });
-  } catch (error) {
-    await recordFailure(ending, error);
-    throw error;
-  }
-  await notifyUsage(parts, 'delete', instance);
+  const done = await withClaim(parts, instance, {
+    method: 'terminate_instance',
+    delivery,
+    doing: 'terminating...',
+    found: `it is on ${instance.host ?? 'no host'}`,
+    claim: () => claimForTerminate(parts.db, instance, host),
+    run: () => runSteps(steps, ending, { logger: parts.logger, title: `${name}: terminate_instance` }),
+    fail: (error) => {
+      const reason = reasonOf(error, 'The instance could not be terminated completely');
+      return failClaimed(parts.db, claim, { action: 'terminate_instance', reason, vmState: 'error' });
+    },
+  });
+  if (done) await notifyUsage(parts, 'delete', instance);
 }
 
 /** Has the host to which the instance was being resized remove its machine; it does so when it starts, at the latest. */
@@ -120,15 +119,4 @@ async function deleteVolumes({ parts, context, instance }: Ending): Promise<void
 
 async function finish({ parts, instance, claim }: Ending): Promise<void> {
   if (!(await finishTerminate(parts.db, claim))) throw new ClaimLost(machineName(parts, instance));
-}
-
-async function recordFailure({ parts, instance, claim }: Ending, error: unknown): Promise<void> {
-  if (error instanceof ClaimLost) return;
-  const reason = reasonOf(error, 'The instance could not be terminated completely');
-  try {
-    await failClaimed(parts.db, claim, { action: 'terminate_instance', reason, vmState: 'error' });
-  } catch (writing) {
-    parts.unfinished.add(instance.id);
-    parts.logger.error(`Instance ${instance.id}: its failure could not be recorded: ${errorText(writing)}`);
-  }
 }
