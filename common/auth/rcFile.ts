@@ -47,6 +47,7 @@ export function renderRcFile(fields: RcFields): string {
     `export AWS_DEFAULT_REGION=${quote(fields.region)}`,
     `export AWS_ENDPOINT_URL=${quote(fields.ec2Url)}`,
     `export AWS_ENDPOINT_URL_EC2=${quote(fields.ec2Url)}`,
+    `export AWS_ENDPOINT_URL_S3=${quote(fields.s3Url)}`,
     'export AWS_EC2_METADATA_DISABLED=true',
   ];
   return `${lines.join('\n')}\n`;

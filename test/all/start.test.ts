@@ -65,6 +65,8 @@ describe('nova-all', function () {
       'AWS_SECRET_ACCESS_KEY',
     );
     expect(demo['EC2_ACCESS_KEY']).to.match(/^[0-9a-f-]{36}:demo$/);
+    // Today's clients have one general endpoint and one a service; S3 must not end at the EC2 door.
+    expect(demo['AWS_ENDPOINT_URL_S3']).to.equal(demo['S3_URL']);
     expect(rc('novarc.admin')['EC2_ACCESS_KEY']).to.match(/:admin$/);
     expect(statSync(join(state, 'novarc')).mode & 0o777).to.equal(0o600);
     expect((await fetch(demo['EC2_URL']!)).status, 'an unsigned request').to.be.within(400, 499);
