@@ -36,19 +36,19 @@ export async function writeComputeNode(db: Db, host: string, figures: ComputeNod
   });
 }
 
-/** What a compute host has left, as its own row says. */
+/** What a compute host has left, as its own row says; null where it has none. */
 export interface FreeResources {
   host: string;
-  memory_mb: number;
-  local_gb: number;
+  memory_mb: number | null;
+  local_gb: number | null;
 }
 
 /** What the hosts of a topic which are not disabled have left, by the age of their rows. One query. */
 export async function listFreeResources(db: Queryable, topic: string): Promise<FreeResources[]> {
   return db.all<FreeResources>(
     'SELECT s.host AS host, c.memory_mb - c.memory_mb_used AS memory_mb, c.local_gb - c.local_gb_used AS local_gb ' +
-      'FROM compute_nodes c JOIN services s ON s.id = c.service_id WHERE s.topic = ? AND s.host IS NOT NULL AND ' +
-      's.disabled = ? AND s.deleted = ? AND c.deleted = ? ORDER BY s.id',
-    [topic, false, false, false],
+      'FROM services s LEFT JOIN compute_nodes c ON c.service_id = s.id AND c.deleted = ? WHERE s.topic = ? AND ' +
+      's.host IS NOT NULL AND s.disabled = ? AND s.deleted = ? ORDER BY s.id',
+    [false, topic, false, false],
   );
 }

@@ -78,7 +78,8 @@ export class AbstractScheduler implements SchedulerDriver {
 
   /**
    * A scheduler which has just started has heard of no host, and would refuse everything for a minute: until the first
-   * announcement it goes by what the hosts have written into their compute_nodes rows.
+   * announcement it goes by what the hosts have written into their compute_nodes rows. One which has none (the fake
+   * hypervisor's) is a host without figures: it will do where nothing is asked of them.
    */
   async #readRows(topic: string): Promise<void> {
     const { db, capabilities } = this.parts;
@@ -86,9 +87,12 @@ export class AbstractScheduler implements SchedulerDriver {
     this.#reading ??= listFreeResources(db, topic)
       .then((rows) => {
         if (capabilities.knows(topic)) return;
-        for (const row of rows) {
-          const figures = { host_memory_free: row.memory_mb * 1024 ** 2, disk_available: row.local_gb * 1024 ** 3 };
-          capabilities.update(topic, row.host, figures);
+        for (const { host, memory_mb: memory, local_gb: disk } of rows) {
+          const figures = {
+            ...(memory === null ? {} : { host_memory_free: memory * 1024 ** 2 }),
+            ...(disk === null ? {} : { disk_available: disk * 1024 ** 3 }),
+          };
+          capabilities.update(topic, host, figures);
         }
       })
       .finally(() => (this.#reading = null));

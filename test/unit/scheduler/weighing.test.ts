@@ -108,6 +108,15 @@ describe('schedulers which weigh hosts', () => {
     expect(await place(4096, wish)).to.equal('NoValidHost No hosts were available');
   });
 
+  it('gives instances to hosts which have neither row nor announcement, unless figures are asked for', async () => {
+    scheduler = await world.scheduler(leastCost);
+    await world.service('fresh', 'compute');
+    expect(await place(512)).to.equal('compute.fresh');
+    expect(await place(512, { filter: 'InstanceTypeFilter' })).to.equal('NoValidHost No hosts were available');
+    await announce('fresh', 8);
+    expect(await place(512, { filter: 'InstanceTypeFilter' })).to.equal('compute.fresh');
+  });
+
   it('passes over hosts which are down, disabled, silent or say that they are not enabled', async () => {
     scheduler = await world.scheduler(dotted('base_scheduler.BaseScheduler'));
     await host('off', 8, { enabled: false });
