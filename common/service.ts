@@ -62,6 +62,8 @@ export async function runService<I extends RpcInterface<I>>(
     flags.periodic_interval,
     () => runPeriodicTasks(parts, manager, logger),
     () => undefined,
+    // hosts which were started together don't ask the database together ever after
+    runtime.random.below(flags.periodic_interval * 1000),
   );
   return {
     binary,

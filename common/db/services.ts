@@ -3,6 +3,9 @@ import { parseTime } from '../time.js';
 import type { Db, Queryable } from './db.js';
 import type { ServiceRow } from './rows.js';
 
+/** The zone of hosts of which nobody said anything else (flag node_availability_zone). */
+const defaultZone = 'nova';
+
 /** What a daemon says of itself when its row doesn't exist yet. */
 export interface NewService {
   host: string;
@@ -30,14 +33,20 @@ export async function getService(db: Queryable, host: string, binary: string): P
 }
 
 /**
- * Finds or makes the row of a daemon and answers it. A row which exists is left as it is: its count, zone and
- * `disabled` belong to the operator. Racing callers of the same host and binary get the same row.
+ * Finds or makes the row of a daemon and answers it. A row which exists keeps its count and `disabled`, which belong to
+ * the operator, and its zone unless the daemon is given one: `nova`, the default, is none (2011.3 never changed the zone of
+ * a row). Racing callers of the same host and binary get the same row.
  */
 export async function registerService(db: Db, service: NewService): Promise<ServiceRow> {
   return db.transaction(async (tx) => {
     await tx.lock(`service:${service.host}:${service.binary}`);
     const known = await findService(tx, service.host, service.binary);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      const { availabilityZone: zone } = service;
+      if (zone === defaultZone || zone === known.availability_zone) return known;
+      await tx.update('services', { availability_zone: zone }, 'id = ?', [known.id], { updatedAt: false });
+      return { ...known, availability_zone: zone };
+    }
     await tx.insert('services', {
       host: service.host,
       binary: service.binary,

@@ -7,20 +7,22 @@ export interface Loop {
 }
 
 /**
- * Runs `work` every `seconds`, first after one interval; the interval counts from the end of a run, so runs never overlap
- * (nova 2011.3, nova/utils.py LoopingCall). What `work` throws goes to `failed`, and the loop goes on.
+ * Runs `work` every `seconds`, first after one interval and `delayMs` milliseconds; the interval counts from the end of a
+ * run, so runs never overlap (nova 2011.3, nova/utils.py LoopingCall). What `work` throws goes to `failed`, and the loop
+ * goes on.
  */
 export function every(
   runtime: Runtime,
   seconds: number,
   work: () => Promise<void>,
   failed: (error: unknown) => void,
+  delayMs = 0,
 ): Loop {
   const stopping = new AbortController();
   const run = async (): Promise<void> => {
-    for (;;) {
+    for (let waitMs = seconds * 1000 + delayMs; ; waitMs = seconds * 1000) {
       try {
-        await runtime.sleep(seconds * 1000, stopping.signal);
+        await runtime.sleep(waitMs, stopping.signal);
       } catch {
         return;
       }

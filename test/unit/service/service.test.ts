@@ -139,11 +139,18 @@ describe('a service', () => {
       disabled: true,
       availability_zone: 'rack1',
     });
-    const stage = new Stage(db, bus, { node_availability_zone: 'other' });
+    const stage = new Stage(db, bus);
     await run(stage);
     const rows = await stage.rows();
     expect(rows).to.have.length(1);
     expect(rows[0]).to.include({ disabled: true, availability_zone: 'rack1', report_count: 8 });
+  });
+
+  it('moves to another availability zone when it is told so at its start', async () => {
+    await (await run(new Stage(db, bus))).stop();
+    const stage = new Stage(db, bus, { node_availability_zone: 'rack2' });
+    await run(stage);
+    expect((await stage.rows()).map((row) => row.availability_zone)).to.deep.equal(['rack2']);
   });
 
   it('makes a new row disabled where --enable_new_services is off', async () => {
@@ -175,6 +182,45 @@ describe('a service', () => {
     await eventually(() => rounds >= 2);
     expect(stage.log.lines.filter((line) => line.includes('Error during bad: oops')).length).to.be.greaterThan(1);
   }).timeout(15_000);
+
+  it('gives a sign of life though its tasks and handlers hang', async () => {
+    const stage = new Stage(db, bus);
+    let release = (): void => undefined;
+    const end = new Promise<void>((resolve) => (release = resolve));
+    let hanging = 0;
+    const hang = async (): Promise<void> => {
+      hanging += 1;
+      await end;
+    };
+    stage.tasks.push({ name: 'slow', run: hang });
+    stage.echo = async (text) => hang().then(() => text);
+    await run(stage);
+    await stage.cast('hanging');
+    await eventually(() => hanging === 2);
+    const count = async (): Promise<number> => (await stage.rows())[0]!.report_count;
+    const before = await count();
+    await eventually(async () => (await count()) > before);
+    release();
+  }).timeout(15_000);
+
+  it('spreads its periodic tasks over the interval, though all daemons start together', async () => {
+    const firsts = await Promise.all(
+      Array.from({ length: 12 }, async () => {
+        const stage = new Stage(db, new InProcessBus(), { periodic_interval: 60 });
+        const waits: number[] = [];
+        const sleep = stage.runtime.sleep.bind(stage.runtime);
+        stage.runtime.sleep = (ms, signal) => {
+          waits.push(ms);
+          return sleep(ms, signal);
+        };
+        await run(stage);
+        return Math.max(...waits);
+      }),
+    );
+    expect(Math.min(...firsts)).to.be.at.least(60_000);
+    expect(Math.max(...firsts)).to.be.below(120_000);
+    expect(new Set(firsts).size).to.be.greaterThan(6);
+  });
 
   it('tries again while what its recovery needs is away', async () => {
     const stage = new Stage(db, bus);
