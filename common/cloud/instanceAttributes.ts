@@ -8,6 +8,7 @@ import type { InstanceRow } from '../db/rows.js';
 import { ApiError } from '../errors.js';
 import type { Cloud } from './cloud.js';
 import type { CloudParts } from './parts.js';
+import type { GroupRef } from './securityGroups.js';
 import { incorrectState, ownInstance, refuseLocked } from './instanceOperation.js';
 
 /** EC2's bound; base64 as sent. */
@@ -63,6 +64,11 @@ export class InstanceAttributes {
         : await this.cloud.images.byEc2Id(context, image);
     const value = found?.id ?? null;
     await this.#setStopped(context, id, kind === 'kernel' ? { kernel_id: value } : { ramdisk_id: value });
+  }
+
+  /** Puts an instance into these groups, in whatever state it is, and out of all others. Throws SecurityGroupNotFound…. */
+  async setGroups(context: Context, id: number, groups: readonly GroupRef[]): Promise<void> {
+    await this.cloud.securityGroups.setOfInstance(context, await this.#own(context, id), groups);
   }
 
   async #setStopped(context: Context, id: number, values: Values<'instances'>): Promise<void> {

@@ -1,5 +1,6 @@
 import type { Context } from '../context.js';
 import { createKeyPair, deleteKeyPair, findKeyPair, listKeyPairs, type KeyPair } from '../db/keyPairs.js';
+import { projectLimits } from '../db/quotas.js';
 import { ApiError, Invalid, InvalidParameterValue, KeyPairExists, KeypairNotFound } from '../errors.js';
 import type { CloudParts } from './parts.js';
 import { parsePublicKey, rsaPublicKey } from './sshKeys.js';
@@ -10,7 +11,7 @@ export class KeyPairs {
 
   /**
    * Makes an RSA key pair of 2048 bits. Answers the private key too (PKCS#1 PEM, which paramiko and boto of 2011 read);
-   * it is kept nowhere. Throws KeyPairExists, also for the loser of a race; InvalidParameterValue for the name.
+   * it is kept nowhere. Throws KeyPairExists, also for the loser of a race; InvalidParameterValue for the name; QuotaError.
    */
   async create(context: Context, name: string): Promise<{ keyPair: KeyPair; privateKey: string }> {
     const userId = ownerOf(context);
@@ -20,25 +21,27 @@ export class KeyPairs {
     if ((await findKeyPair(db, userId, name)) !== undefined) throw new KeyPairExists(name);
     const pair = await runtime.random.rsaKeyPair(2048);
     const { line, fingerprint } = rsaPublicKey(pair.publicKey, `nova@${runtime.host}`);
-    await createKeyPair(db, { userId, name, fingerprint, publicKey: line });
+    const limit = await this.#limit(context);
+    await createKeyPair(db, { userId, name, fingerprint, publicKey: line }, limit);
     return { keyPair: await this.get(context, name), privateKey: pair.privateKey };
   }
 
   /**
    * Stores a public key which the caller brings (OpenSSH line or RFC 4716 block). `fingerprint` replaces ours. Throws
-   * KeyPairExists, InvalidParameterValue for the name, ApiError for what is no public key.
+   * KeyPairExists, InvalidParameterValue for the name, ApiError for what is no public key, QuotaError.
    */
   async import(context: Context, name: string, publicKey: string, fingerprint?: string): Promise<KeyPair> {
     const userId = ownerOf(context);
     checkName(name);
     const key = parsePublicKey(publicKey);
     if (key === undefined) throw new ApiError('Key is not in valid OpenSSH public key format', 'InvalidKey.Format');
-    await createKeyPair(this.parts.db, {
+    const stored = {
       userId,
       name,
       fingerprint: (fingerprint ?? key.fingerprint).slice(0, 255),
       publicKey: key.line,
-    });
+    };
+    await createKeyPair(this.parts.db, stored, await this.#limit(context));
     return this.get(context, name);
   }
 
@@ -60,6 +63,12 @@ export class KeyPairs {
   /** Deletes the caller's key pair of this name; none is no error. */
   async delete(context: Context, name: string): Promise<void> {
     await deleteKeyPair(this.parts.db, ownerOf(context), name);
+  }
+
+  /** How many the caller may have, which the project says in which he asks. */
+  async #limit(context: Context): Promise<number> {
+    const { db, runtime } = this.parts;
+    return (await projectLimits(db, runtime.flags, context.requireProject())).key_pairs;
   }
 }
 

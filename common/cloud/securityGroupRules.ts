@@ -15,12 +15,17 @@ export interface Permission {
 
 const everyone = '0.0.0.0/0';
 const protocolNumbers: Readonly<Record<string, string>> = { '1': 'icmp', '6': 'tcp', '17': 'udp' };
-/** What a CIDR is let in for when all protocols are meant. */
-const allProtocols = [
+
+/** A protocol with its ports (ICMP: type and code), or all protocols: null. */
+type Range = Pick<RuleWish, 'protocol' | 'from_port' | 'to_port'>;
+
+/** Each protocol with all its ports: what a CIDR is let in for when all protocols are meant. */
+const allProtocols: readonly Range[] = [
   { protocol: 'icmp', from_port: -1, to_port: -1 },
   { protocol: 'tcp', from_port: 1, to_port: 65535 },
   { protocol: 'udp', from_port: 1, to_port: 65535 },
-] as const;
+];
+const everything: Range = { protocol: null, from_port: null, to_port: null };
 
 /**
  * The rules which permissions stand for, each once. Port ranges as 2011.3.1 checks them (nova/api/ec2/cloud.py), but
@@ -29,10 +34,7 @@ const allProtocols = [
 export function rulesOf(permissions: readonly Permission[]): RuleWish[] {
   const rules = permissions.flatMap(rulesOfPermission);
   if (rules.length === 0) throw incomplete();
-  const seen = new Map(
-    rules.map((rule) => [JSON.stringify({ ...rule, protocol: rule.protocol?.toLowerCase() }), rule]),
-  );
-  return [...seen.values()];
+  return [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
 }
 
 function incomplete(): ApiError {
@@ -48,29 +50,49 @@ function rulesOfPermission(permission: Permission): RuleWish[] {
   const all = isAll(permission.protocol);
   const range = all ? null : rangeOf(permission);
   if (range === null && !all && cidrs.length > 0) throw incomplete();
-  const whole = { protocol: null, from_port: null, to_port: null };
+  const ofGroups = range ?? (all ? everything : wholeOf(permission));
   return [
-    ...groupIds.map((groupId): RuleWish => ({ ...(range ?? whole), cidr: null, group_id: groupId })),
+    ...groupIds.map((groupId): RuleWish => ({ ...ofGroups, cidr: null, group_id: groupId })),
     ...cidrs.flatMap((cidr): RuleWish[] =>
       (range === null ? allProtocols : [range]).map((one) => ({ ...one, cidr, group_id: null })),
     ),
   ];
 }
 
+/**
+ * What a group is let in for without ports: all of the protocol which was named (2011.3 let it in for everything), and
+ * everything only when none was. Throws ApiError when one of two ports is missing.
+ */
+function wholeOf({ protocol, fromPort, toPort }: Permission): Range {
+  if (protocol === null) return everything;
+  if (fromPort !== null || toPort !== null) throw incomplete();
+  return allProtocols.find((range) => range.protocol === protocolOf(protocol))!;
+}
+
 function isAll(protocol: string | null): boolean {
   return protocol !== null && /^(-1|all)$/i.test(protocol);
 }
 
+/**
+ * The protocol's name in lower case: firewalls know no other, and a rule for `TCP` would be one without ports. Throws
+ * InvalidIpProtocol.
+ */
+function protocolOf(name: string): string {
+  const protocol = Object.hasOwn(protocolNumbers, name) ? protocolNumbers[name]! : name.toLowerCase();
+  if (!/^(tcp|udp|icmp)$/.test(protocol)) throw new InvalidIpProtocol(name.slice(0, 100));
+  return protocol;
+}
+
 /** Protocol and ports, checked; null unless all three are there. */
-function rangeOf(permission: Permission): { protocol: string; from_port: number; to_port: number } | null {
-  const { protocol: name, fromPort, toPort } = permission;
-  const protocol = name !== null && Object.hasOwn(protocolNumbers, name) ? protocolNumbers[name]! : name;
-  if (protocol !== null && !/^(tcp|udp|icmp)$/i.test(protocol)) throw new InvalidIpProtocol(protocol.slice(0, 100));
+function rangeOf(permission: Permission): Range | null {
+  const { fromPort, toPort } = permission;
+  const protocol = permission.protocol === null ? null : protocolOf(permission.protocol);
   if (protocol === null || fromPort === null || toPort === null) return null;
   if (!Number.isInteger(fromPort) || !Number.isInteger(toPort)) throw new InvalidInput('ports are integers');
-  const fits = /^icmp$/i.test(protocol)
-    ? within(fromPort, -1, 255) && within(toPort, -1, 255)
-    : within(fromPort, 0, 65535) && within(toPort, 0, 65535) && fromPort <= toPort;
+  const fits =
+    protocol === 'icmp'
+      ? within(fromPort, -1, 255) && within(toPort, -1, 255)
+      : within(fromPort, 0, 65535) && within(toPort, 0, 65535) && fromPort <= toPort;
   if (!fits) throw new InvalidPortRange(fromPort, toPort);
   return { protocol, from_port: fromPort, to_port: toPort };
 }

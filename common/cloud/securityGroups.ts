@@ -1,5 +1,6 @@
 import type { Context } from '../context.js';
-import type { SecurityGroupRow, SecurityGroupRuleRow } from '../db/rows.js';
+import type { InstanceRow, SecurityGroupRow, SecurityGroupRuleRow } from '../db/rows.js';
+import { projectLimits, type QuotaLimits } from '../db/quotas.js';
 import {
   addRules,
   createGroup,
@@ -10,8 +11,10 @@ import {
   groupsByNames,
   groupsOfProject,
   hostsOfGroup,
+  hostsToRefresh,
   removeRules,
   rulesOfGroups,
+  setGroupsOfInstance,
 } from '../db/securityGroups.js';
 import {
   ApiError,
@@ -110,7 +113,7 @@ export class SecurityGroups {
     return described.sort((a, b) => compare(key(a)[0], key(b)[0]) || compare(key(a)[1], key(b)[1]) || a.id - b.id);
   }
 
-  /** Makes a group; answers it. Throws InvalidParameterValue, and ApiError for a name which the project has. */
+  /** Makes a group; answers it. Throws InvalidParameterValue, QuotaError, and ApiError for a name which the project has. */
   async create(context: Context, name: string, description: string): Promise<DescribedGroup> {
     if (!nameForm.test(name)) {
       throw invalid('GroupName', name, 'Content limited to Alphanumeric characters, spaces, dashes, and underscores.');
@@ -121,7 +124,7 @@ export class SecurityGroups {
     const project = context.requireProject();
     await this.ensureDefault(context);
     const values = { name, description, user_id: context.userId, project_id: project };
-    const id = await createGroup(this.parts.db, values);
+    const id = await createGroup(this.parts.db, values, (await this.#limits(project)).security_groups);
     if (id === null) throw new ApiError(`group ${name} already exists`);
     this.#log.audit(`Create Security Group ${name}`);
     const [row] = await groupsByIds(this.parts.db, [id]);
@@ -140,12 +143,13 @@ export class SecurityGroups {
 
   /**
    * Lets in what the permissions say: all of it, or nothing. Throws what {@link rulesOf} throws, errors of unknown
-   * groups, and ApiError for a rule which the group has already.
+   * groups, ApiError for a rule which the group has already, and QuotaError.
    */
   async authorize(context: Context, ref: GroupRef, wishes: readonly PermissionWish[]): Promise<void> {
     const [group] = await this.#resolve(context, [ref]);
     const rules = rulesOf(await this.#withGroupIds(context, wishes));
-    const change = await addRules(this.parts.db, group!.id, rules);
+    const { security_group_rules: limit } = await this.#limits(group!.project_id ?? '');
+    const change = await addRules(this.parts.db, group!.id, rules, limit);
     if (change.result === 'no group') throw new SecurityGroupNotFound(group!.id);
     if (change.result === 'refused') {
       throw new ApiError(`${pythonRule(change.rule, group!.id)} - This rule already exists in group`);
@@ -162,6 +166,35 @@ export class SecurityGroups {
     if (change.result !== 'done') throw new ApiError('No rule for the specified parameters.');
     this.#log.audit(`Revoke security group ingress ${group!.name}`);
     await this.#refresh(context, group!.id);
+  }
+
+  /**
+   * Makes these the groups of an instance. Its host hears of each which it left or joined, and so do the hosts of those
+   * who let one of these in (in 2011.3 only its own). Throws errors of unknown groups, SecurityGroupNotFound also for one
+   * of another project than the instance's.
+   */
+  async setOfInstance(
+    context: Context,
+    instance: Pick<InstanceRow, 'id' | 'host' | 'project_id'>,
+    refs: readonly GroupRef[],
+  ): Promise<void> {
+    const { db } = this.parts;
+    const groups = await this.#resolve(context, refs);
+    const foreign = groups.find((group) => group.project_id !== instance.project_id);
+    if (foreign !== undefined) throw new SecurityGroupNotFound(foreign.id);
+    const ids = groups.map((group) => group.id);
+    const changed = await setGroupsOfInstance(db, instance.id, ids);
+    if (instance.host !== null) for (const id of changed) await this.#refreshHost(context, instance.host, id);
+    const others = await hostsToRefresh(db, instance.id);
+    for (const { security_group_id: id, host } of others.filter((one) => changed.includes(one.security_group_id))) {
+      await this.#tell(host, id, (compute) =>
+        compute.refresh_security_group_members(context, { security_group_id: id }, { confirm: false }),
+      );
+    }
+  }
+
+  #limits(projectId: string): Promise<QuotaLimits> {
+    return projectLimits(this.parts.db, this.parts.runtime.flags, projectId);
   }
 
   /** Named groups, each once, in the order of the names. */
@@ -197,18 +230,28 @@ export class SecurityGroups {
     return row.id;
   }
 
-  /** Tells the hosts of a group's members; one which can't be told reads the rules anew when it starts. */
+  /** Tells the hosts of a group's members. */
   async #refresh(context: Context, groupId: number): Promise<void> {
-    for (const host of await hostsOfGroup(this.parts.db, groupId)) {
-      try {
-        const compute = this.parts.rpc.computeOn(host);
-        await compute.cast.refresh_security_group_rules(context, { security_group_id: groupId }, { confirm: false });
-      } catch (error) {
-        this.#log.warn(`Host ${host} could not be told about rules of security group ${groupId}: ${errorText(error)}`);
-      }
+    for (const host of await hostsOfGroup(this.parts.db, groupId)) await this.#refreshHost(context, host, groupId);
+  }
+
+  #refreshHost(context: Context, host: string, groupId: number): Promise<void> {
+    return this.#tell(host, groupId, (compute) =>
+      compute.refresh_security_group_rules(context, { security_group_id: groupId }, { confirm: false }),
+    );
+  }
+
+  /** A host which can't be told reads the rules anew when it starts. */
+  async #tell(host: string, groupId: number, send: (compute: ComputeCast) => Promise<unknown>): Promise<void> {
+    try {
+      await send(this.parts.rpc.computeOn(host).cast);
+    } catch (error) {
+      this.#log.warn(`Host ${host} could not be told about security group ${groupId}: ${errorText(error)}`);
     }
   }
 }
+
+type ComputeCast = ReturnType<CloudParts['rpc']['computeOn']>['cast'];
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;

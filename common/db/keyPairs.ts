@@ -1,4 +1,4 @@
-import { KeyPairExists } from '../errors.js';
+import { KeyPairExists, QuotaError } from '../errors.js';
 import type { Db, Queryable } from './db.js';
 import type { KeyPairRow } from './rows.js';
 
@@ -32,11 +32,21 @@ export interface NewKeyPair {
   readonly publicKey: string;
 }
 
-/** Stores a key pair. Throws KeyPairExists; of callers who race with one name, one stores it (a lock for each user). */
-export async function createKeyPair(db: Db, key: NewKeyPair): Promise<void> {
+/**
+ * Stores a key pair. Throws KeyPairExists, and QuotaError for a user who has `limit`; of callers who race with one name,
+ * one stores it (a lock for each user).
+ */
+export async function createKeyPair(db: Db, key: NewKeyPair, limit = Infinity): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.lock(`key_pairs:${key.userId}`);
     if ((await findKeyPair(tx, key.userId, key.name)) !== undefined) throw new KeyPairExists(key.name);
+    const held = await tx.first<{ count: number }>(
+      'SELECT COUNT(id) AS count FROM key_pairs WHERE user_id = ? AND deleted = ?',
+      [key.userId, false],
+    );
+    if ((held?.count ?? 0) >= limit) {
+      throw new QuotaError('Key pair quota exceeded. You cannot have any more key pairs');
+    }
     await tx.insert('key_pairs', {
       name: key.name,
       user_id: key.userId,

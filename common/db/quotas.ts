@@ -2,7 +2,10 @@ import { QuotaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
 import type { Queryable, Tx } from './db.js';
 
-/** What a project may have only so much of: the values of `quotas.resource` (nova 2011.3, nova/quota.py). */
+/**
+ * What a project may have only so much of: the values of `quotas.resource` (nova 2011.3, nova/quota.py). The last three
+ * are those of later releases; 2011.3 has no limit for them, and passes over their rows.
+ */
 export const quotaResources = [
   'instances',
   'cores',
@@ -13,6 +16,9 @@ export const quotaResources = [
   'metadata_items',
   'injected_files',
   'injected_file_content_bytes',
+  'security_groups',
+  'security_group_rules',
+  'key_pairs',
 ] as const;
 export type QuotaResource = (typeof quotaResources)[number];
 
@@ -32,6 +38,9 @@ export function defaultLimits(flags: Flags): QuotaLimits {
     metadata_items: limit(flags.quota_metadata_items),
     injected_files: limit(flags.quota_max_injected_files),
     injected_file_content_bytes: limit(flags.quota_max_injected_file_content_bytes),
+    security_groups: limit(flags.quota_security_groups),
+    security_group_rules: limit(flags.quota_security_group_rules),
+    key_pairs: limit(flags.quota_key_pairs),
   };
 }
 

@@ -1,3 +1,4 @@
+import { QuotaError } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Values } from './db.js';
 import type { SecurityGroupRow, SecurityGroupRuleRow } from './rows.js';
 
@@ -33,14 +34,21 @@ export async function ensureDefaultGroup(db: Db, projectId: string, userId: stri
   });
 }
 
-/** Makes a group; null when the project has one of this name. Of racing callers one makes it. */
+/**
+ * Makes a group; null when the project has one of this name. Of racing callers one makes it. Throws QuotaError for a
+ * project which has `limit` groups.
+ */
 export async function createGroup(
   db: Db,
   values: { name: string; description: string; user_id: string | null; project_id: string },
+  limit = Infinity,
 ): Promise<number | null> {
   return db.transaction(async (tx) => {
     await tx.lock(`security-groups:${values.project_id}`);
     if ((await groupByName(tx, values.project_id, values.name)) !== undefined) return null;
+    if ((await groupsOfProject(tx, values.project_id)).length >= limit) {
+      throw new QuotaError('Security group quota exceeded. You cannot create any more security groups');
+    }
     return tx.insert('security_groups', values);
   });
 }
@@ -114,18 +122,38 @@ export type RuleChange = { result: 'done' } | { result: 'no group' } | { result:
 
 /**
  * Adds rules to a group, all or none; refuses when the group has one of them. Racing callers don't add a rule twice: the
- * group's lock is held while its rules are compared.
+ * group's lock is held while its rules are compared. Throws QuotaError when it would have more than `limit`.
  */
-export async function addRules(db: Db, groupId: number, rules: readonly RuleWish[]): Promise<RuleChange> {
+export async function addRules(
+  db: Db,
+  groupId: number,
+  rules: readonly RuleWish[],
+  limit = Infinity,
+): Promise<RuleChange> {
   return db.transaction(async (tx) => {
     await tx.lock(`security-group:${groupId}`);
     if ((await groupsByIds(tx, [groupId])).length === 0) return { result: 'no group' };
     const rows = await rulesOfGroups(tx, [groupId]);
     const refused = rules.find((rule) => rows.some((row) => sameRule(row, rule)));
     if (refused !== undefined) return { result: 'refused', rule: refused };
+    if (rows.length + rules.length > limit) {
+      throw new QuotaError('Security group rule quota exceeded. You cannot add any more rules to the group');
+    }
     for (const rule of rules) await tx.insert('security_group_rules', { parent_group_id: groupId, ...given(rule) });
     return { result: 'done' };
   });
+}
+
+/**
+ * The rows which are meant by a rule that is to go. All of a protocol from a group was stored by 2011.3 as everything from
+ * the group, so without another that is what is meant.
+ */
+function rowsOf(rows: readonly SecurityGroupRuleRow[], wish: RuleWish): SecurityGroupRuleRow[] {
+  const same = rows.filter((row) => sameRule(row, wish));
+  const ports = `${wish.from_port}:${wish.to_port}`;
+  const isWhole = wish.group_id !== null && ports === (wish.protocol === 'icmp' ? '-1:-1' : '1:65535');
+  if (same.length > 0 || !isWhole) return same;
+  return rows.filter((row) => row.group_id === wish.group_id && !row.protocol);
 }
 
 /** Removes rules from a group (soft), all or none; refuses when the group lacks one of them. */
@@ -133,9 +161,9 @@ export async function removeRules(db: Db, groupId: number, rules: readonly RuleW
   return db.transaction(async (tx) => {
     await tx.lock(`security-group:${groupId}`);
     const rows = await rulesOfGroups(tx, [groupId]);
-    const refused = rules.find((rule) => !rows.some((row) => sameRule(row, rule)));
+    const refused = rules.find((rule) => rowsOf(rows, rule).length === 0);
     if (refused !== undefined) return { result: 'refused', rule: refused };
-    const ids = rows.filter((row) => rules.some((rule) => sameRule(row, rule))).map((row) => row.id);
+    const ids = [...new Set(rules.flatMap((rule) => rowsOf(rows, rule).map((row) => row.id)))];
     if (ids.length > 0) {
       const where = `id IN ${placeholders(ids)} AND deleted = ?`;
       await tx.update('security_group_rules', { deleted: true, deleted_at: tx.now() }, where, [...ids, false]);
@@ -186,6 +214,33 @@ export async function groupsOfInstances(
   );
 }
 
+/**
+ * Makes these the groups of an instance, and no others; answers the ids of those which it left or joined, ascending.
+ * Racing callers follow each other: the groups are those of the last.
+ */
+export async function setGroupsOfInstance(db: Db, instanceId: number, groupIds: readonly number[]): Promise<number[]> {
+  return db.transaction(async (tx) => {
+    await tx.lock(`instance-groups:${instanceId}`);
+    const rows = await tx.all<{ security_group_id: number }>(
+      'SELECT security_group_id FROM security_group_instance_association WHERE instance_id = ? AND deleted = ?',
+      [instanceId, false],
+    );
+    const held = new Set(rows.map((row) => row.security_group_id));
+    const left = [...held].filter((id) => !groupIds.includes(id));
+    const joined = [...new Set(groupIds)].filter((id) => !held.has(id));
+    if (left.length > 0) {
+      const where = `instance_id = ? AND security_group_id IN ${placeholders(left)} AND deleted = ?`;
+      const gone = { deleted: true, deleted_at: tx.now() };
+      await tx.update('security_group_instance_association', gone, where, [instanceId, ...left, false]);
+    }
+    if (joined.length > 0) {
+      const memberships = joined.map((id) => ({ security_group_id: id, instance_id: instanceId }));
+      await tx.insertMany('security_group_instance_association', memberships);
+    }
+    return [...left, ...joined].sort((a, b) => a - b);
+  });
+}
+
 /** The hosts which have a live instance in a group, sorted. */
 export async function hostsOfGroup(db: Queryable, groupId: number): Promise<string[]> {
   const rows = await db.all<{ host: string }>(
@@ -198,7 +253,7 @@ export async function hostsOfGroup(db: Queryable, groupId: number): Promise<stri
 
 /**
  * Whom to tell that an instance got or lost an address: for each of the instance's groups which some group lets in, the
- * hosts of that group's members. Works for an instance which was deleted meanwhile, by the memberships it had.
+ * hosts of that group's members. Groups which the instance has left count as well: it may be deleted meanwhile.
  */
 export async function hostsToRefresh(
   db: Queryable,

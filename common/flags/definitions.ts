@@ -113,6 +113,9 @@ export const flagModules = {
     quota_max_injected_files: integer(5, 'injected files per instance'),
     quota_max_injected_file_content_bytes: integer(10240, 'bytes of one injected file'),
     quota_max_injected_file_path_bytes: integer(255, "bytes of an injected file's path"),
+    quota_security_groups: integer(10, 'security groups per project, with its default one', { ours: true }),
+    quota_security_group_rules: integer(20, 'rules per security group', { ours: true }),
+    quota_key_pairs: integer(100, 'key pairs per user', { ours: true }),
   },
   auth: {
     use_deprecated_auth: boolean(false, 'novarc holds access keys instead of user ids'),

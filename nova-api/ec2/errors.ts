@@ -77,6 +77,8 @@ const awsCodesByText: readonly (readonly [RegExp, string])[] = [
   [/This rule already exists in group$/, 'InvalidPermission.Duplicate'],
   [/^No rule for the specified parameters/, 'InvalidPermission.NotFound'],
   [/^Volume quota exceeded/, 'VolumeLimitExceeded'],
+  [/^Security group quota exceeded/, 'SecurityGroupLimitExceeded'],
+  [/^Security group rule quota exceeded/, 'RulesPerSecurityGroupLimitExceeded'],
   [/^(Volume|Snapshot) (status must be|is already|isn't attached)|^Instance must be running/, 'IncorrectState'],
   [/^Image must be available/, 'InvalidAMIID.Unavailable'],
   [/^Floating ip is in use/, 'InvalidIPAddress.InUse'],

@@ -5,7 +5,8 @@ import { ApiError } from '../../common/errors.js';
 import { isoTimeOf } from '../../common/time.js';
 import { action, done, sysadmin, type Ec2Action, type Ec2Actions } from './action.js';
 import { ec2IdOf } from './ids.js';
-import { anyText, bool, ec2Id, list, parseEc2Id, required, someOf, text, type Param } from './params.js';
+import { anyText, bool, ec2Id, list, required, someOf, text, type Param } from './params.js';
+import { refOf as groupRefOf } from './securityGroups.js';
 
 /** `Name.Value`, or just `Name`: clients send either. */
 const valueParam: Param<string | undefined> = {
@@ -100,8 +101,10 @@ export const instanceOperationActions: Ec2Actions = {
         return value === undefined ? [] : [[lowerFirst(name), value] as const];
       });
       if (named !== undefined) changes.push([named, params.Value ?? '']);
-      if (params.GroupId.length > 0) await requireSameGroups(cloud, context, params.InstanceId, params.GroupId);
-      else if (changes.length === 0) throw new ApiError('The request names no attribute', 'MissingParameter');
+      const groups = params.GroupId.map(groupRefOf);
+      if (groups.length + changes.length === 0)
+        throw new ApiError('The request names no attribute', 'MissingParameter');
+      if (groups.length > 0) await cloud.instanceAttributes.setGroups(context, params.InstanceId, groups);
       for (const [name, value] of changes) await modify(cloud, context, params.InstanceId, name, value);
       return done;
     },
@@ -173,15 +176,6 @@ async function modify(cloud: Cloud, context: Context, id: number, attribute: str
     default:
       throw unsupported(attribute);
   }
-}
-
-/** An instance keeps the groups which it was run in. */
-async function requireSameGroups(cloud: Cloud, context: Context, id: number, wished: readonly string[]): Promise<void> {
-  const { groups } = await cloud.instances.get(context, id);
-  const isOf = (name: string): boolean =>
-    groups.some((group) => group.name === name || (/^sg-/.test(name) && group.id === parseEc2Id(name, ['sg'])));
-  const same = new Set(wished).size === groups.length && wished.every(isOf);
-  if (!same) throw unsupported('groupSet');
 }
 
 function unsupported(what: string): ApiError {

@@ -19,7 +19,7 @@ const project: Argument = { name: 'project', option: '--project', required: true
 const userName: Argument = { name: 'user', option: '--user', required: true, help: 'User name' };
 const description: Argument = { name: 'desc', option: '--desc', help: 'Description' };
 
-/** The resources in the order in which nova 2011.3 prints them. */
+/** The resources which nova 2011.3 has, in its order; others are printed when they are set. */
 const printedResources: readonly QuotaResource[] = [
   'metadata_items',
   'instances',
@@ -54,9 +54,12 @@ const quota: Command = {
     const limits = await projectLimits(db, environment.runtime.flags, projectId);
     const shownLimit = (resource: QuotaResource): number | 'unlimited' =>
       limits[resource] === Infinity ? 'unlimited' : limits[resource];
-    const data = Object.fromEntries(printedResources.map((resource) => [resource, shownLimit(resource)]));
+    const data = Object.fromEntries(quotaResources.map((resource) => [resource, shownLimit(resource)]));
     printOrJson(environment, values, data, () => {
-      for (const resource of printedResources) environment.print(`${resource}: ${shownLimit(resource)}`);
+      const others = quotaResources.filter((one) => one === values['key'] && !printedResources.includes(one));
+      for (const resource of [...printedResources, ...others]) {
+        environment.print(`${resource}: ${shownLimit(resource)}`);
+      }
     });
   },
 };

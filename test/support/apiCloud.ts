@@ -58,6 +58,9 @@ export const unlimited: Partial<Record<FlagName, unknown>> = {
   quota_gigabytes: -1,
   quota_floating_ips: -1,
   quota_metadata_items: 128,
+  quota_security_groups: -1,
+  quota_security_group_rules: -1,
+  quota_key_pairs: -1,
 };
 
 /** An answer of the API. */

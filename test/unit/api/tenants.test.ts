@@ -18,6 +18,7 @@ interface Own {
   snapshot: string;
   address: string;
   image: string;
+  groupId: string;
 }
 
 describe('one project and what another has', function () {
@@ -43,8 +44,8 @@ describe('one project and what another has', function () {
       snapshot: textOf(await other.ok('CreateSnapshot', { VolumeId: volume }), 'snapshotId'),
       address: textOf(await other.ok('AllocateAddress'), 'publicIp'),
       image: await privateImage(cloud, 'other'),
+      groupId: textOf(await other.ok('CreateSecurityGroup', { GroupName: 'own', GroupDescription: 'own' }), 'groupId'),
     };
-    await other.ok('CreateSecurityGroup', { GroupName: 'own', GroupDescription: 'own' });
     await cloud.settle();
   });
   after(() => cloud.stop());
@@ -154,6 +155,8 @@ describe('one project and what another has', function () {
       ['DeregisterImage', 'image', (id) => ({ ImageId: id })],
       ['RunInstances', 'groupId', (id) => ({ ImageId: cloud.image, 'SecurityGroupId.1': id })],
       ['DescribeSecurityGroups', 'groupId', (id) => ({ 'GroupId.1': id })],
+      ['ModifyInstanceAttribute', 'instance', (id) => ({ InstanceId: id, 'GroupId.1': own.groupId })],
+      ['ModifyInstanceAttribute', 'groupId', (id) => ({ InstanceId: own.instance, 'GroupId.1': id })],
       ['DeleteSecurityGroup', 'groupId', (id) => ({ GroupId: id })],
       [
         'AuthorizeSecurityGroupIngress',

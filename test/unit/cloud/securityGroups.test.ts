@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { SecurityGroups, type PermissionWish } from '../../../common/cloud/securityGroups.js';
+import { groupsOfInstances } from '../../../common/db/securityGroups.js';
 import { caller, failure, NetworkFixture } from '../network/fixture.js';
 
 const demo = caller();
@@ -115,7 +116,7 @@ describe('cloud: security groups', () => {
       group_id: group,
     });
     expect(await rules()).to.deep.equal([
-      row('TCP', 0, 0, '10.1.2.3/8', null),
+      row('tcp', 0, 0, '10.1.2.3/8', null),
       row('udp', 53, 53, 'fd00::/8', null),
       row('icmp', 8, 0, '0.0.0.0/0', null),
       row(null, null, null, null, web),
@@ -129,6 +130,104 @@ describe('cloud: security groups', () => {
     expect(await rules()).to.have.length(7);
   });
 
+  it('lets a group in for the protocol which is named alone, and for everything only when none is', async () => {
+    const base = await groups.ensureDefault(demo);
+    const web = (await groups.create(demo, 'web', '')).id;
+    const open = (protocol: string | null): Promise<void> =>
+      groups.authorize(demo, { id: base }, [wish({ protocol, fromPort: null, toPort: null, groups: [{ id: web }] })]);
+    for (const protocol of ['TCP', 'udp', '1', null]) await open(protocol);
+    expect((await rules()).map((row) => [row['protocol'], row['from_port'], row['to_port']])).to.deep.equal([
+      ['tcp', 1, 65535],
+      ['udp', 1, 65535],
+      ['icmp', -1, -1],
+      [null, null, null],
+    ]);
+    expect((await failure(open('tcp'))).message).to.match(/This rule already exists in group$/);
+    const half = wish({ fromPort: null, groups: [{ id: web }] });
+    expect((await failure(groups.authorize(demo, { id: base }, [half]))).message).to.match(/Not enough parameters/);
+    const close = (): Promise<void> =>
+      groups.revoke(demo, { id: base }, [wish({ fromPort: null, toPort: null, groups: [{ id: web }] })]);
+    await close();
+    expect((await rules()).map((row) => row['protocol'])).to.deep.equal(['udp', 'icmp', null]);
+    // what a predecessor stored for the same request
+    await close();
+    expect((await rules()).map((row) => row['protocol'])).to.deep.equal(['udp', 'icmp']);
+    expect((await failure(close())).message).to.equal('No rule for the specified parameters.');
+  });
+
+  it('makes no more groups and rules than the quota allows, whoever races', async () => {
+    await cloud.stop();
+    cloud = await NetworkFixture.start({ quota_security_groups: 3, quota_security_group_rules: 4 });
+    groups = new SecurityGroups(cloud.parts);
+    const outcomes = async (work: readonly Promise<unknown>[]): Promise<string[]> =>
+      (await Promise.allSettled(work)).map((one) =>
+        one.status === 'fulfilled' ? 'done' : (one.reason as Error).message,
+      );
+    const noGroup = 'Security group quota exceeded. You cannot create any more security groups';
+    const names = ['a', 'b', 'c', 'd'];
+    // the third is `default`
+    expect((await outcomes(names.map((name) => groups.create(demo, name, '')))).sort()).to.deep.equal([
+      noGroup,
+      noGroup,
+      'done',
+      'done',
+    ]);
+    await groups.create(other, 'a', '');
+    const noRule = 'Security group rule quota exceeded. You cannot add any more rules to the group';
+    const add = (port: number): Promise<void> =>
+      groups.authorize(demo, { name: 'default' }, [wish({ fromPort: port, toPort: port })]);
+    expect((await outcomes([1, 2, 3, 4, 5, 6].map(add))).sort()).to.deep.equal([
+      noRule,
+      noRule,
+      'done',
+      'done',
+      'done',
+      'done',
+    ]);
+    expect(await rules()).to.have.length(4);
+    await cloud.db.insert('quotas', { project_id: 'demo', resource: 'security_groups', hard_limit: -1 });
+    await groups.create(demo, 'e', '');
+  });
+
+  it('moves an instance to other groups, and tells its host and those who let these in', async () => {
+    const base = await groups.ensureDefault(demo);
+    const [web, db] = [await groups.create(demo, 'web', ''), await groups.create(demo, 'db', '')];
+    // members of db let in those of web
+    await groups.authorize(demo, { id: db.id }, [wish({ groups: [{ id: web.id }] })]);
+    await cloud.instance([db.id], { host: 'cloud2' });
+    const id = await cloud.instance([base]);
+    const instance = { id, host: 'cloud1', project_id: 'demo' };
+    const held = async (): Promise<unknown[]> =>
+      (await groupsOfInstances(cloud.db, [id])).map(({ name }) => name).sort();
+    cloud.takeSent();
+
+    await groups.setOfInstance(demo, instance, [{ name: 'web' }, { id: web.id }]);
+    expect(await held()).to.deep.equal(['web']);
+    const refresh = (kind: string, to: string, group: number): object => ({
+      to: `compute.${to}`,
+      method: `refresh_security_group_${kind}`,
+      args: { security_group_id: group },
+    });
+    const told = [
+      refresh('rules', 'cloud1', base),
+      refresh('rules', 'cloud1', web.id),
+      refresh('members', 'cloud2', web.id),
+    ];
+    expect(cloud.takeSent()).to.deep.equal(told);
+    await groups.setOfInstance(demo, instance, [{ name: 'web' }]);
+    expect(cloud.takeSent()).to.deep.equal([]);
+    await groups.setOfInstance(demo, instance, [{ name: 'default' }]);
+    expect(cloud.takeSent()).to.deep.equal(told);
+    expect(await held()).to.deep.equal(['default']);
+
+    const theirs = (await groups.create(other, 'theirs', '')).id;
+    const foreign = [{ name: 'web' }, { id: theirs }];
+    expect((await failure(groups.setOfInstance(demo, instance, foreign))).name).to.equal('SecurityGroupNotFound');
+    const asAdmin = groups.setOfInstance(caller({ isAdmin: true }), instance, foreign);
+    expect((await failure(asAdmin)).name).to.equal('SecurityGroupNotFound');
+    expect(await held()).to.deep.equal(['default']);
+  });
+
   it('refuses bad rules and stores none of their request', async () => {
     const base = await groups.ensureDefault(demo);
     await groups.authorize(demo, { id: base }, [wish({}), wish({})]);
@@ -139,7 +238,7 @@ describe('cloud: security groups', () => {
       return `${error.name}: ${error.message}`;
     };
     expect(await refused({ protocol: 'tCp' })).to.equal(
-      `ApiError: {'to_port': 80, 'cidr': u'0.0.0.0/0', 'from_port': 80, 'protocol': 'tCp', 'parent_group_id': ${base}} - This rule already exists in group`,
+      `ApiError: {'to_port': 80, 'cidr': u'0.0.0.0/0', 'from_port': 80, 'protocol': 'tcp', 'parent_group_id': ${base}} - This rule already exists in group`,
     );
     expect(await refused({ fromPort: null })).to.equal('ApiError: [] Not enough parameters to build a valid rule');
     expect(await refused({ fromPort: 90 })).to.equal('InvalidPortRange: Invalid port range 90:80.');

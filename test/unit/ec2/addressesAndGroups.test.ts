@@ -131,6 +131,7 @@ describe('EC2: addresses and security groups', () => {
       CidrIp: '0.0.0.0/0',
       IpProtocol: 'tcp',
     });
+    await authorize({ SourceSecurityGroupName: 'web', SourceSecurityGroupOwnerId: 'demo' });
     await authorize({
       'IpPermissions.1.IpProtocol': 'tcp',
       'IpPermissions.1.FromPort': '80',
@@ -153,6 +154,7 @@ describe('EC2: addresses and security groups', () => {
     });
     expect(await permissions()).to.deep.equal([
       item('tcp', 22, 22, [], ['10.0.0.0/8']),
+      item('tcp', 1, 65535, [group], []),
       item('icmp', -1, -1, [group], []),
       item('tcp', 1, 65535, [group], []),
       item('udp', 1, 65535, [group], []),
@@ -169,7 +171,7 @@ describe('EC2: addresses and security groups', () => {
       ToPort: '22',
       CidrIp: '10.0.0.0/8',
     });
-    expect(await permissions()).to.have.length(4);
+    expect(await permissions()).to.have.length(5);
     expect((await failure(authorize({}))).message).to.equal('[] Not enough parameters to build a valid rule');
     expect((await failure(authorize({ IpProtocol: 'tcp', FromPort: 'x', ToPort: '1' })))['code']).to.equal(
       'InvalidParameterValue',

@@ -87,6 +87,13 @@ const table: [unknown, number, string, string, string][] = [
     'VolumeInUse',
     'Volume status must be available',
   ],
+  [
+    new errors.QuotaError('Security group rule quota exceeded. …'),
+    400,
+    'QuotaError',
+    'RulesPerSecurityGroupLimitExceeded',
+    'Security group rule quota exceeded. …',
+  ],
   [new errors.ApiError('Something else'), 400, 'ApiError', 'InvalidRequest', 'Something else'],
   [new errors.ApiError('group g already exists'), 400, 'ApiError', 'InvalidGroup.Duplicate', 'group g already exists'],
   [

@@ -114,7 +114,8 @@ describe('EC2 actions about operations on instances', () => {
       [{ 'DisableApiTermination.Value': 'true' }, 'UnsupportedOperation'],
       [{ 'SourceDestCheck.Value': 'true' }, 'done'],
       [{ 'SourceDestCheck.Value': 'false' }, 'UnsupportedOperation'],
-      [{ 'GroupId.1': 'no such' }, 'UnsupportedOperation'],
+      [{ 'GroupId.1': 'no such' }, 'SecurityGroupNotFoundForProject'],
+      [{ 'GroupId.1': 'sg-00ffffff' }, 'SecurityGroupNotFound'],
       [{ Attribute: 'rootDeviceName', Value: '/dev/sdb' }, 'UnsupportedOperation'],
       [{}, 'MissingParameter'],
       [{ InstanceId: 'i-00ffffff', 'SourceDestCheck.Value': 'true' }, 'InstanceNotFound'],
@@ -125,6 +126,20 @@ describe('EC2 actions about operations on instances', () => {
     expect(await code(answer('ResetInstanceAttribute', { InstanceId, Attribute: 'userData' }))).to.equal(
       'UnsupportedOperation',
     );
+  });
+
+  it('ModifyInstanceAttribute puts a running instance into other groups, by id and name', async () => {
+    const instance = await pair.running();
+    const web = await cloud.securityGroups.create(user, 'web', '');
+    const groupSet = async (): Promise<string[]> => {
+      const document = await answer('DescribeInstances', { 'InstanceId.1': ec2Id(instance) });
+      return [...document.matchAll(/<groupName>([^<]*)</g)].map(([, name]) => name!).sort();
+    };
+    const query = { InstanceId: ec2Id(instance), 'GroupId.1': `sg-${web.id.toString(16).padStart(8, '0')}` };
+    expect(await code(answer('ModifyInstanceAttribute', query))).to.equal('done');
+    expect(new Set(await groupSet())).to.deep.equal(new Set(['web']));
+    await answer('ModifyInstanceAttribute', { ...query, 'GroupId.2': 'default' });
+    expect(new Set(await groupSet())).to.deep.equal(new Set(['default', 'web']));
   });
 
   it('answers what there is none of: monitoring and passwords', async () => {

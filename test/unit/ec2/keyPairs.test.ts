@@ -50,6 +50,19 @@ describe('EC2 key pairs', () => {
     expect(made.sort()).to.deep.equal(['200 none', ...Array.from({ length: 9 }, () => '400 KeyPairExists')]);
   });
 
+  it('are no more than the quota of a user, whoever races', async () => {
+    await db.close();
+    ({ ec2, db, log } = await openTestDoor(keyPairActions, { flags: { quota_key_pairs: 2 } }));
+    const make = (name: string, caller = demo): Promise<string> =>
+      outcome(ec2, signedV2('CreateKeyPair', { KeyName: name }, caller));
+    const made = await Promise.all(['a', 'b', 'c'].map((name) => make(name)));
+    expect(made.sort()).to.deep.equal(['200 none', '200 none', '400 QuotaError']);
+    expect(await make('a', admin)).to.equal('200 none');
+    await outcome(ec2, signedV2('DeleteKeyPair', { KeyName: 'a' }, demo));
+    await outcome(ec2, signedV2('DeleteKeyPair', { KeyName: 'b' }, demo));
+    expect(await make('d')).to.equal('200 none');
+  });
+
   it('are imported from base64 or plain text, and only if they are keys', async () => {
     // ssh-keygen -l -E md5 prints this fingerprint for this key.
     const line =
