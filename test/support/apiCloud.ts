@@ -28,23 +28,36 @@ export interface TestUser {
   readonly name: string;
   readonly project: string;
   readonly isAdmin?: boolean;
+  /** Held globally and in the project; only the two together count. */
   readonly roles?: readonly string[];
-  /** Manages the project; the first user of a project does. */
+  readonly globalRoles?: readonly string[];
+  readonly projectRoles?: readonly string[];
 }
 
-/** The users which the cloud has. `demo` and `other` manage their projects, so that `sysadmin` tells a role from that. */
+const projectRoles = ['sysadmin', 'netadmin', 'developer'];
+
+/** The users which the cloud has; the first one of a project manages it. */
 export const testUsers = {
   admin: { name: 'admin', project: 'admin', isAdmin: true },
+  manager: { name: 'manager', project: 'demo' },
   demo: { name: 'demo', project: 'demo', roles: ['sysadmin', 'netadmin'] },
   roleless: { name: 'roleless', project: 'demo' },
   netadmin: { name: 'netadmin', project: 'demo', roles: ['netadmin'] },
   sysadmin: { name: 'sysadmin', project: 'demo', roles: ['sysadmin'] },
+  developer: { name: 'developer', project: 'demo', roles: ['developer'] },
+  globally: { name: 'globally', project: 'demo', globalRoles: projectRoles },
+  locally: { name: 'locally', project: 'demo', projectRoles },
+  itsec: { name: 'itsec', project: 'demo', globalRoles: ['itsec'] },
+  cloudadmin: { name: 'cloudadmin', project: 'demo', globalRoles: ['cloudadmin'] },
   other: { name: 'other', project: 'other', roles: ['sysadmin', 'netadmin'] },
 } as const satisfies Record<string, TestUser>;
 export type UserName = keyof typeof testUsers;
 
 export const accessKeyOf = (name: string): string => `${name}-access`;
 export const secretKeyOf = (name: string): string => `${name}-secret`;
+
+/** A path at which the EC2 API is served. */
+export type Endpoint = '/services/Cloud' | '/services/Admin';
 
 /** Pairs in the order in which they are sent; a Buffer is a form body as it is. */
 export type CallParams = Readonly<Record<string, string | number>> | readonly (readonly [string, string])[] | Buffer;
@@ -73,6 +86,15 @@ export interface Answer {
   readonly message: string;
 }
 
+/** A request as a client sends it. */
+export interface RawRequest {
+  readonly method: string;
+  /** Path and query. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
 export interface Caller {
   readonly access: string;
   readonly secret: string;
@@ -80,12 +102,16 @@ export interface Caller {
   call(action: string, params?: CallParams): Promise<Answer>;
   /** {@link call} which must succeed. */
   ok(action: string, params?: CallParams): Promise<Answer>;
+  /** The same caller at the other endpoint, or with a clock which is `late` ms behind. */
+  at(place: { endpoint?: Endpoint; late?: number }): Caller;
 }
 
 export interface ApiCloud {
   readonly db: Db;
   readonly log: MemoryLog;
   readonly port: number;
+  /** `state_path`. */
+  readonly folder: string;
   /** Of the image registry. */
   readonly imagesPort: number;
   /** To register images with. */
@@ -97,7 +123,9 @@ export interface ApiCloud {
   /** A caller with whatever credentials. */
   caller(access: string, secret: string): Caller;
   /** Sends a request without credentials. */
-  anonymous(action: string, params?: CallParams): Promise<Answer>;
+  anonymous(action: string, params?: CallParams, endpoint?: Endpoint): Promise<Answer>;
+  /** Sends a request as it is, signed or not. */
+  send(request: RawRequest): Promise<Answer>;
   /** Runs `nova-manage` with these words; answers what it printed. Throws when it fails. */
   manage(...words: string[]): Promise<string>;
   /** Resolves when no instance, volume or snapshot is on its way to another state. */
@@ -206,16 +234,21 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
 
   const agent = new Agent({ keepAlive: true, maxSockets: 64 });
   const host = `127.0.0.1:${ec2Port}`;
-  const send = (headers: Record<string, string>, body: Buffer): Promise<Answer> => post(agent, ec2Port, headers, body);
+  const post = (endpoint: Endpoint, headers: Record<string, string>, body: Buffer): Promise<Answer> => {
+    const type = 'application/x-www-form-urlencoded; charset=utf-8';
+    const request = { method: 'POST', url: endpoint, headers: { ...headers, 'content-type': type }, body };
+    return exchange(agent, ec2Port, request);
+  };
   const bodyOf = (action: string, params: CallParams = {}): Buffer => {
     const protocol = formOf({ Action: action, Version: '2011-01-01' });
     const form = formOf(params);
     return form.length === 0 ? protocol : Buffer.concat([protocol, Buffer.from('&'), form]);
   };
-  const caller = (access: string, secret: string): Caller => {
+  const callerAt = (access: string, secret: string, endpoint: Endpoint, late: number): Caller => {
     const call: Caller['call'] = (action, params) => {
       const body = bodyOf(action, params);
-      return send(signedV4({ host, access, secret, body, now: runtime.clock.now() }), body);
+      const now = runtime.clock.now() - late;
+      return post(endpoint, signedV4({ host, endpoint, access, secret, body, now }), body);
     };
     return {
       access,
@@ -226,8 +259,10 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
         if (answer.status !== 200) throw new Error(`${action}: ${answer.status} ${answer.xml}`);
         return answer;
       },
+      at: (place) => callerAt(access, secret, place.endpoint ?? endpoint, place.late ?? late),
     };
   };
+  const caller = (access: string, secret: string): Caller => callerAt(access, secret, '/services/Cloud', 0);
   const unsettled = async (): Promise<boolean> => {
     const busy = await db.first(
       'SELECT id FROM instances WHERE deleted = ? AND task_state IS NOT NULL AND vm_state <> ? ' +
@@ -241,13 +276,15 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     db,
     log,
     port: ec2Port,
+    folder,
     imagesPort,
     images,
     adminContext: () => adminContext(runtime),
     image: `ami-${Number(image.id).toString(16).padStart(8, '0')}`,
     as: (user, project) => caller(`${accessKeyOf(user)}:${project ?? testUsers[user].project}`, secretKeyOf(user)),
     caller,
-    anonymous: (action, params) => send({ host }, bodyOf(action, params)),
+    anonymous: (action, params, endpoint = '/services/Cloud') => post(endpoint, { host }, bodyOf(action, params)),
+    send: (request) => exchange(agent, ec2Port, request),
     async manage(...words) {
       const lines: string[] = [];
       const print = (line: string): void => void lines.push(line);
@@ -292,14 +329,13 @@ async function makeUsers(db: Db): Promise<void> {
   const projects = new Set<string>();
   for (const user of Object.values(testUsers) as TestUser[]) {
     const { name, project, isAdmin = false, roles = [] } = user;
+    const { globalRoles = [], projectRoles: roleNames = [] } = user;
     await createUser(db, { id: name, accessKey: accessKeyOf(name), secretKey: secretKeyOf(name), isAdmin });
     if (projects.has(project)) await addMember(db, project, name);
     else await createProject(db, project, name);
     projects.add(project);
-    for (const role of roles) {
-      await addGlobalRole(db, name, role);
-      await addProjectRole(db, name, project, role);
-    }
+    for (const role of [...roles, ...globalRoles]) await addGlobalRole(db, name, role);
+    for (const role of [...roles, ...roleNames]) await addProjectRole(db, name, project, role);
   }
 }
 
@@ -309,15 +345,16 @@ const sha256 = (data: string | Buffer): string => createHash('sha256').update(da
 /** The headers of a POST signed with version 4, which signs the body's bytes whatever they are. */
 function signedV4(parts: {
   host: string;
+  endpoint: Endpoint;
   access: string;
   secret: string;
   body: Buffer;
   now: number;
 }): Record<string, string> {
-  const { host, access, secret, body } = parts;
+  const { host, endpoint, access, secret, body } = parts;
   const stamp = new Date(parts.now).toISOString().replace(/[-:]|\.\d+/g, '');
   const date = stamp.slice(0, 8);
-  const canonical = `POST\n/services/Cloud\n\nhost:${host}\nx-amz-date:${stamp}\n\nhost;x-amz-date\n${sha256(body)}`;
+  const canonical = `POST\n${endpoint}\n\nhost:${host}\nx-amz-date:${stamp}\n\nhost;x-amz-date\n${sha256(body)}`;
   const scope = `${date}/nova/ec2/aws4_request`;
   const key = ['nova', 'ec2', 'aws4_request'].reduce(hmac, hmac(`AWS4${secret}`, date));
   const signature = hmac(key, `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${sha256(canonical)}`).toString('hex');
@@ -328,20 +365,16 @@ function signedV4(parts: {
   };
 }
 
-function post(agent: Agent, port: number, headers: Record<string, string>, body: Buffer): Promise<Answer> {
+function exchange(agent: Agent, port: number, { method, url, headers, body }: RawRequest): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(
       {
         agent,
         host: '127.0.0.1',
         port,
-        method: 'POST',
-        path: '/services/Cloud',
-        headers: {
-          ...headers,
-          'content-type': 'application/x-www-form-urlencoded; charset=utf-8',
-          'content-length': body.length,
-        },
+        method,
+        path: url,
+        headers: { ...headers, 'content-length': body.length },
       },
       (response) => {
         const chunks: Buffer[] = [];

@@ -1,11 +1,13 @@
 import { expect } from 'chai';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { projectRoot } from '../../../common/projectRoot.js';
 import { absentActions } from '../../../nova-api/ec2/absent.js';
 import type { Ec2Action } from '../../../nova-api/ec2/action.js';
+import { adminActions } from '../../../nova-api/ec2/admin.js';
 import { cloudActions } from '../../../nova-api/ec2/index.js';
 import type { ParamShape } from '../../../nova-api/ec2/params.js';
+import { authorizationDocument, readAuthorizationTable } from '../../support/authorizationTable.js';
 
 /** A parameter as the documentation writes it: `Size`, `ImageId!` when it is required, `InstanceId.N`. */
 function written(name: string, shape: ParamShape): string[] {
@@ -24,20 +26,31 @@ function rowOf(name: string, { roles, params }: Ec2Action): string {
 
 describe('docs/ec2.md', () => {
   const text = readFileSync(join(projectRoot(), 'docs', 'ec2.md'), 'utf8');
-  const actions = [...cloudActions()];
+  const [cloudText, adminText] = text.split('### At /services/Admin') as [string, string];
+  const rowsOf = (part: string): string[] =>
+    part
+      .split('\n')
+      .filter((line) => /^\| [A-Z]\w+ \| (everybody|administrators|netadmin|projectmanager)/.test(line))
+      .sort();
 
   it('has the actions of the server with their roles and parameters, and no others', () => {
-    const rows = actions
-      .filter(([name]) => !Object.hasOwn(absentActions, name))
-      .map(([name, action]) => rowOf(name, action));
-    const documented = text
-      .split('\n')
-      .filter((line) => /^\| [A-Z]\w+ \| (everybody|administrators|netadmin|projectmanager)/.test(line));
-    expect(documented.sort()).to.deep.equal(rows.sort());
+    const present = [...cloudActions()].filter(([name]) => !Object.hasOwn(absentActions, name));
+    expect(rowsOf(cloudText)).to.deep.equal(present.map(([name, action]) => rowOf(name, action)).sort());
+    const admin = [...adminActions()].map(([name, action]) => rowOf(name, action));
+    expect(rowsOf(adminText)).to.deep.equal(admin.sort());
   });
 
   it('names the actions for which this cloud has nothing', () => {
     const missing = Object.keys(absentActions).filter((name) => !new RegExp(`\\b${name}\\b`).test(text));
     expect(missing).to.deep.equal([]);
+  });
+});
+
+describe('docs/authorization.md', () => {
+  it('is what the table of tests says', () => {
+    const path = join(projectRoot(), 'docs', 'authorization.md');
+    const document = authorizationDocument(readAuthorizationTable());
+    if (process.env['UPDATE_DOCS'] === '1') writeFileSync(path, document);
+    expect(readFileSync(path, 'utf8')).to.equal(document);
   });
 });
