@@ -20,6 +20,11 @@ export class Lanes<K> {
     return result;
   }
 
+  /** Whether a lane has work. */
+  has(key: K): boolean {
+    return this.#tails.has(key);
+  }
+
   /** How many lanes have work. */
   get busy(): number {
     return this.#tails.size;

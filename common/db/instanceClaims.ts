@@ -2,6 +2,7 @@ import { placeholders, type Db, type Queryable, type Values } from './db.js';
 import { recordInstanceError } from './instanceActions.js';
 import { changeInstance, softDeleteInstances, type ExpectedInstance } from './instances.js';
 import type { InstanceRow } from './rows.js';
+import type { DbTime } from '../time.js';
 
 /**
  * The conditional updates by which nova-compute takes work and carries it on. Every one of them repeats what the worker
@@ -139,6 +140,21 @@ export async function idleInstancesOfHost(
     'SELECT id, power_state FROM instances WHERE host = ? AND deleted = ? AND task_state IS NULL ORDER BY id',
     [host, false],
   );
+}
+
+/** Ids of a host's instances which have been in one of these tasks, unchanged, since before `cutoff` (a row's time), by id. */
+export async function overdueTasks(
+  db: Queryable,
+  host: string,
+  tasks: readonly string[],
+  cutoff: DbTime,
+): Promise<number[]> {
+  const rows = await db.all<{ id: number }>(
+    `SELECT id FROM instances WHERE host = ? AND deleted = ? AND task_state IN ${placeholders(tasks)} ` +
+      'AND COALESCE(updated_at, created_at) < ? ORDER BY id LIMIT 500',
+    [host, false, ...tasks, cutoff],
+  );
+  return rows.map((row) => row.id);
 }
 
 /** The rows of these instances, deleted ones too. */

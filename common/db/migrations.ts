@@ -99,6 +99,11 @@ export async function changeMigration(
   return (await db.update('migrations', { status: to }, where, [id, false, ...from])) > 0;
 }
 
+/** Notes that somebody has looked after a migration now. */
+export async function touchMigration(db: Queryable, id: number): Promise<void> {
+  await db.run('UPDATE migrations SET updated_at = ? WHERE id = ?', [db.now(), id]);
+}
+
 /**
  * The machine runs at the destination: the instance is active and waits for its owner's word, the migration finished; in
  * one transaction. False, and nothing written, when the resize was ended meanwhile.

@@ -3,9 +3,9 @@ import { findInstance } from '../../common/db/instances.js';
 import { overdueLiveMigrations } from '../../common/db/liveMigrations.js';
 import { isResizing, migrationsInto, newestMigration, newestMigrations } from '../../common/db/migrations.js';
 import type { InstanceRow, MigrationRow } from '../../common/db/rows.js';
-import { dbTime } from '../../common/time.js';
 import type { MachineInfo } from '../virt/driver.js';
 import { removeKept } from './confirmResize.js';
+import { forgottenBefore } from './forgottenTasks.js';
 import { migrationArgs } from './migrating.js';
 import { machineName, type ComputeParts } from './parts.js';
 import { sendOn, takeBack } from './resizeInstance.js';
@@ -106,8 +106,6 @@ export async function removeRemains(
 
 /** Live migrations out of this host at which nobody has worked for a long time, as their message was lost. */
 export async function forgottenMoves(parts: ComputeParts): Promise<number[]> {
-  const { clock, flags, host } = parts.runtime;
-  const cutoff = dbTime(clock.now() - flags.scheduling_timeout * 1000);
-  const ids = await overdueLiveMigrations(parts.db, host, cutoff);
+  const ids = await overdueLiveMigrations(parts.db, parts.runtime.host, forgottenBefore(parts));
   return ids.filter((id) => !parts.moving.has(id));
 }

@@ -9,6 +9,8 @@ import { idFromName } from '../../common/names.js';
 import { powerState, type MachineInfo } from '../virt/driver.js';
 import { changeState } from './changeState.js';
 import { nobodysMessage } from './claimedWork.js';
+import { endForgottenResizes } from './forgottenResizes.js';
+import { forgottenTasks, giveUpForgottenRebuilds } from './forgottenTasks.js';
 import { recoverLiveMigration } from './liveMigration.js';
 import { machineSpecOf } from './machineSpec.js';
 import { notifyUsage } from './notifications.js';
@@ -51,9 +53,11 @@ export async function recoverHost(parts: ComputeParts, context: Context): Promis
 
 /** Once more for instances whose work could not be brought to an end, and for those whose message was lost. */
 export async function recoverUnfinished(parts: ComputeParts, context: Context): Promise<void> {
-  const ids = [...new Set([...parts.unfinished, ...(await forgottenMoves(parts))])];
+  const ids = [...new Set([...parts.unfinished, ...(await forgottenMoves(parts)), ...(await forgottenTasks(parts))])];
   parts.unfinished.clear();
   await forEachBounded(ids, parts.runtime.flags.max_concurrent_builds, (id) => recoverInstance(parts, context, id));
+  await giveUpForgottenRebuilds(parts);
+  await endForgottenResizes(parts, context);
 }
 
 async function recoverInstance(parts: ComputeParts, context: Context, id: number): Promise<void> {

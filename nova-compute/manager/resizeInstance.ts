@@ -1,5 +1,7 @@
 import type { Context } from '../../common/context.js';
-import { changeMigration, failMigration, isResizing } from '../../common/db/migrations.js';
+import { changedColumns } from '../../common/db/changed.js';
+import { getInstanceType } from '../../common/db/instanceTypes.js';
+import { changeMigration, failMigration, isResizing, typeColumns } from '../../common/db/migrations.js';
 import { errorText } from '../../common/errors.js';
 import type { MigrationArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
@@ -63,7 +65,10 @@ export async function takeBack(state: Migrating, reason: string): Promise<void> 
   await recordFailure(parts, instance, async () => {
     const power = await powerStateOf(parts, name);
     const vmState = power.power_state === powerState.running ? 'active' : 'error';
-    const values = { ...power, vm_state: vmState, task_state: null };
+    const old = migration.old_instance_type_id;
+    // the destination may have written its new size already
+    const size = old === null ? {} : changedColumns(instance, typeColumns(await getInstanceType(parts.db, old)));
+    const values = { ...size, ...power, vm_state: vmState, task_state: null };
     await failMigration(parts.db, migration, instance.id, {
       action: 'resize_instance',
       reason,

@@ -77,7 +77,8 @@ export async function finishRevertResize(
   return onMigration(parts, context, args, 'source_compute', (state) => takeUpAgain(state, delivery));
 }
 
-async function takeUpAgain(state: Migrating, delivery: Delivery): Promise<void> {
+/** The work itself, in the instance's lane. */
+export async function takeUpAgain(state: Migrating, delivery: Delivery): Promise<void> {
   const { parts, context, instance, migration, name } = state;
   const { db, runtime } = parts;
   const mine = !instance.deleted && instance.host === runtime.host && revertable.includes(instance.task_state);
