@@ -12,15 +12,6 @@ export function printable(text: string, limit = 200): string {
   return short.replace(unprintable, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/**
- * The client's address: the peer's, or with the flag use_forwarded_for the last of X-Forwarded-For, which the nearest
- * proxy wrote (those before it are whatever the client claims).
- */
-export function clientAddress(request: DoorRequest, useForwardedFor: boolean): string | null {
-  const forwarded = useForwardedFor ? request.headers['x-forwarded-for']?.split(',').at(-1)?.trim() : undefined;
-  return forwarded ? forwarded.slice(0, 255) : request.remoteAddress;
-}
-
 /** What an access line is made of. */
 export interface Access {
   readonly request: DoorRequest;

@@ -7,10 +7,11 @@ import { withLogContext, type Logger } from '../../common/log.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
 import { isMetadataPath, MetadataDoor, versionList } from '../metadata/metadataDoor.js';
 import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
-import { accessLine, auditedParams, clientAddress, isChanging, printable } from './accessLog.js';
+import { accessLine, auditedParams, isChanging, printable } from './accessLog.js';
 import type { Ec2Action } from './action.js';
 import { authorize } from './authorizer.js';
 import { errorAnswer, errorDialect, type ErrorDialect } from './errors.js';
+import { ClientAddresses } from './clientAddress.js';
 import { ActionTable } from './index.js';
 import { Lockout } from './lockout.js';
 import { readParams } from './params.js';
@@ -47,6 +48,7 @@ export class Ec2Door implements HttpDoor {
   readonly #cloud: Cloud;
   readonly #callers: Callers;
   readonly #metadata: MetadataDoor;
+  readonly #clients: ClientAddresses;
   readonly #dialect: ErrorDialect;
   readonly #endpoints: Readonly<Record<'Cloud' | 'Admin', Endpoint>>;
   readonly #logger: Logger;
@@ -57,7 +59,8 @@ export class Ec2Door implements HttpDoor {
     const { runtime, auth } = parts;
     this.#runtime = runtime;
     this.#cloud = parts.cloud;
-    this.#metadata = new MetadataDoor({ runtime, metadata: parts.cloud.metadata });
+    this.#clients = new ClientAddresses(runtime);
+    this.#metadata = new MetadataDoor({ runtime, clients: this.#clients, metadata: parts.cloud.metadata });
     this.#callers = new Callers(parts.db, runtime.flags);
     this.#dialect = errorDialect(runtime.flags.ec2_error_codes);
     const lockout = new Lockout(runtime.clock, runtime.flags);
@@ -213,7 +216,7 @@ export class Ec2Door implements HttpDoor {
       isAdmin: false,
       readDeleted: false,
       roles: [],
-      remoteAddress: clientAddress(request, this.#runtime.flags.use_forwarded_for),
+      remoteAddress: this.#clients.of(request),
       timestamp: wireTime(this.#runtime.clock.now()),
       requestId: this.#runtime.random.uuid(),
       authToken: null,

@@ -8,7 +8,8 @@ import { errorText } from '../../common/errors.js';
 import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
 import type { Logger } from '../../common/log.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
-import { clientAddress, printable } from '../ec2/accessLog.js';
+import { printable } from '../ec2/accessLog.js';
+import type { ClientAddresses } from '../ec2/clientAddress.js';
 
 /** The versions of the tree, which are all the same one; `latest` is not listed. */
 const versions = [
@@ -43,18 +44,22 @@ export function isMetadataPath(path: string): boolean {
  * known by the address which it calls from. Every method reads.
  */
 export class MetadataDoor implements HttpDoor {
-  readonly #runtime: Runtime;
+  readonly #clients: ClientAddresses;
   readonly #metadata: GuestMetadata;
   readonly #logger: Logger;
 
-  constructor(parts: { readonly runtime: Runtime; readonly metadata: GuestMetadata }) {
-    this.#runtime = parts.runtime;
+  constructor(parts: {
+    readonly runtime: Pick<Runtime, 'log'>;
+    readonly clients: ClientAddresses;
+    readonly metadata: GuestMetadata;
+  }) {
+    this.#clients = parts.clients;
     this.#metadata = parts.metadata;
     this.#logger = parts.runtime.log.logger('nova.api.ec2.metadata');
   }
 
   async handle(request: DoorRequest): Promise<DoorResponse> {
-    const address = clientAddress(request, this.#runtime.flags.use_forwarded_for);
+    const address = this.#clients.of(request);
     try {
       const tree = address === null ? null : await this.#metadata.treeAt(address);
       if (tree === null) {

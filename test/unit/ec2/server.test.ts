@@ -298,7 +298,7 @@ describe('EC2 door', () => {
   });
 
   it('writes the access line of 2011.3 and audits what changes, without a secret', async () => {
-    const ec2 = await door({ use_forwarded_for: true });
+    const ec2 = await door({ use_forwarded_for: true, forwarded_for_proxies: ['192.0.2.0/24'] });
     const request = signedV2('CreateThing', { Name: 'web\nforged', UserData: 'hush' }, { ...demo, method: 'POST' });
     const headers = { ...request.headers, 'user-agent': 'Boto/2.0', 'x-forwarded-for': '10.9.9.9, 198.51.100.4' };
     await ec2.handle({ ...request, headers });

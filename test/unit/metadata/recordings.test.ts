@@ -6,10 +6,11 @@ import { syncDatabase } from '../../../common/db/sync.js';
 import { GuestMetadata } from '../../../common/cloud/metadata.js';
 import type { FlagName } from '../../../common/flags/flags.js';
 import type { DoorResponse } from '../../../common/http/door.js';
+import { ClientAddresses } from '../../../nova-api/ec2/clientAddress.js';
 import { isMetadataPath, MetadataDoor, versionList } from '../../../nova-api/metadata/metadataDoor.js';
 import { doorRequest } from '../../support/ec2.js';
 import { recordings } from '../../support/recordings.js';
-import { testRuntime } from '../../support/runtime.js';
+import { testRuntime, type MemoryLog } from '../../support/runtime.js';
 
 interface Exchange {
   request: { method: string; target: string; headers: [string, string][] };
@@ -25,11 +26,17 @@ function exchangesOf(name: string): Exchange[] {
 const unmasked = (target: string): string =>
   target.replace('block-device-mapping/home/user', 'block-device-mapping/root');
 
-async function opened(flags: Partial<Record<FlagName, unknown>> = {}): Promise<{ door: MetadataDoor; db: Db }> {
-  const { runtime } = testRuntime({ sql_connection: 'sqlite://', ...flags }, { binary: 'nova-api' });
+async function opened(
+  flags: Partial<Record<FlagName, unknown>> = {},
+): Promise<{ door: MetadataDoor; db: Db; log: MemoryLog }> {
+  const { runtime, log } = testRuntime({ sql_connection: 'sqlite://', ...flags }, { binary: 'nova-api' });
   const db = openDatabase(runtime);
   await syncDatabase(db);
-  return { db, door: new MetadataDoor({ runtime, metadata: new GuestMetadata({ db }) }) };
+  return {
+    db,
+    log,
+    door: new MetadataDoor({ runtime, clients: new ClientAddresses(runtime), metadata: new GuestMetadata({ db }) }),
+  };
 }
 
 interface Guest {
@@ -196,6 +203,22 @@ describe('metadata service: who asks', () => {
     expect(await ask(door, '127.0.0.1', '10.0.0.3, 10.0.0.2')).to.equal('i-00000001');
     expect(await ask(door, '127.0.0.1', "10.0.0.2' OR '1'='1")).to.equal('404');
     await db.close();
+  });
+
+  it('believes proxies which the operator names, and no instance', async () => {
+    const proxies = { forwarded_for_proxies: ['172.16.0.0/12', '::1'] };
+    const { door, db, log } = await opened({ use_forwarded_for: true, ...proxies });
+    await addGuest(db, { id: 1, address: '10.0.0.2', hostname: 'one' });
+    await addGuest(db, { id: 2, address: '10.0.0.3', hostname: 'two', project: 'other' });
+    expect(await ask(door, '172.20.0.1', '10.0.0.3')).to.equal('i-00000002');
+    expect(await ask(door, '::1', '10.0.0.3')).to.equal('i-00000002');
+    for (const peer of ['10.0.0.2', '10.0.0.2']) expect(await ask(door, peer, '10.0.0.3')).to.equal('i-00000001');
+    expect(await ask(door, '127.0.0.1', '10.0.0.3')).to.equal('404');
+    expect(await ask(door, null, '10.0.0.3')).to.equal('404');
+    expect(log.lines.filter((line) => line.includes('forwarded_for_proxies'))).to.have.length(1);
+    await db.close();
+    const senseless = testRuntime({ forwarded_for_proxies: ['proxy.example'] }).runtime;
+    expect(() => new ClientAddresses(senseless)).to.throw(/^--forwarded_for_proxies: proxy\.example is neither/);
   });
 
   it('tells an instance whose address was moved to another one nothing of it', async () => {
