@@ -52,3 +52,26 @@ export async function listFreeResources(db: Queryable, topic: string): Promise<F
     [false, topic, false, false],
   );
 }
+
+/**
+ * Whether a compute host has memory and disk left for an instance, by what it reported and what its other instances were
+ * given; true for a host which reported nothing. One query, which races with those who place others there.
+ */
+export async function hasRoomFor(
+  db: Queryable,
+  host: string,
+  instance: { id: number; memory_mb: number | null; local_gb: number | null },
+): Promise<boolean> {
+  const given = (column: string): string =>
+    `(SELECT COALESCE(SUM(${column}), 0) FROM instances WHERE host = ? AND deleted = ? AND id <> ?)`;
+  const others = [host, false, instance.id];
+  const left = await db.first<{ memory_mb: number; local_gb: number }>(
+    `SELECT c.memory_mb - ${given('memory_mb')} AS memory_mb, c.local_gb - ${given('local_gb')} AS local_gb ` +
+      'FROM compute_nodes c JOIN services s ON s.id = c.service_id ' +
+      'WHERE s.host = ? AND s.deleted = ? AND c.deleted = ? ORDER BY c.id LIMIT 1',
+    [...others, ...others, host, false, false],
+  );
+  return (
+    left === undefined || (left.memory_mb >= (instance.memory_mb ?? 0) && left.local_gb >= (instance.local_gb ?? 0))
+  );
+}

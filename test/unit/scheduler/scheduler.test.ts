@@ -1,6 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { writeComputeNode } from '../../../common/db/computeNodes.js';
 import { reserveInstanceHost, waitingForRun } from '../../../common/db/scheduling.js';
 import { projectRoot } from '../../../common/projectRoot.js';
 import { dbTime } from '../../../common/time.js';
@@ -123,6 +124,28 @@ describe('nova-scheduler', () => {
       'HostBinaryNotFound Could not find binary nova-compute on host cloud4.',
     );
     expect((await world.instanceRow(4)).vm_state).to.equal('error');
+  });
+
+  it('leaves hosts alone whose memory or disk is given away, as long as one has room', async () => {
+    scheduler = await world.scheduler();
+    const figures = { vcpus: 8, vcpus_used: 0, memory_mb_used: 0, local_gb_used: 0, hypervisor_version: 1 };
+    const sizes = { cloud1: [1024, 500], cloud2: [4096, 30], cloud3: [4096, 500] } as const;
+    for (const [host, [memory_mb, local_gb]] of Object.entries(sizes)) {
+      await world.service(host, 'compute');
+      const texts = { hypervisor_type: 'QEMU', cpu_info: '{}' };
+      await writeComputeNode(world.db, host, { ...figures, ...texts, memory_mb, local_gb });
+    }
+    const given = { vm_state: 'active', task_state: null, memory_mb: 512, local_gb: 20 };
+    for (const host of ['cloud1', 'cloud2', 'cloud2', 'cloud3']) await world.instance({ ...given, host });
+    await world.instance({ ...given, host: 'cloud2', deleted: true });
+    const small = { memory_mb: 1024, local_gb: 20 };
+    for (let round = 0; round < 12; round += 1) await outcome(run(await world.instance(small)));
+    expect(new Set(toWhom())).to.deep.equal(new Set(['run_instance compute.cloud3']));
+
+    // no host has room: as in 2011.3 any will do
+    world.sent.length = 0;
+    for (let round = 0; round < 24; round += 1) await outcome(run(await world.instance({ memory_mb: 9000 })));
+    expect(new Set(toWhom()).size).to.be.greaterThan(1);
   });
 
   it('fills the least loaded host first and stops at max_cores', async () => {
