@@ -11,6 +11,7 @@ import type { NovaLog } from './log/novaLog.js';
 import { novaVersion, productVersion } from './projectRoot.js';
 import { RealRuntime } from './runtime/real.js';
 import { within } from './service/timers.js';
+import { listUnderWay, processState } from './underWay.js';
 
 /** What a program does once its flags are read and its log is open. */
 export interface ProgramOptions {
@@ -42,12 +43,14 @@ export interface RunningProgram {
 
 /** Milliseconds within which a second signal is the first one's echo: npm sends Ctrl-C on to a child which has it already. */
 const echoMs = 500;
+/** Lines which SIGUSR1 writes of what is under way. */
+const mostShown = 100;
 /** Seconds beyond drain_timeout after which a program that stops is ended whatever it still does. */
 const closingSeconds = 10;
 
 /**
  * Runs a program from its command line to its end: `--help`, flag files, log, signals, exit status. SIGTERM and SIGINT
- * stop it in order (exit 0; a second one ends it at once), SIGHUP reopens logs. What keeps it from starting is one
+ * stop it in order (exit 0; a second one ends it at once), SIGHUP reopens logs, SIGUSR1 logs what it is doing. What keeps it from starting is one
  * sentence on stderr and exit 1; an error which nobody caught is a CRITICAL line and exit 1.
  */
 export async function runProgram(options: ProgramOptions): Promise<void> {
@@ -127,8 +130,19 @@ class ProgramRun {
       if (this.#options.hangup === 'stop') void this.#stop('SIGHUP', 129);
       else this.#program.log.reopen();
     });
+    // without a listener Node.js would open its debugger
+    process.on('SIGUSR1', () => this.#logState());
     process.on('uncaughtException', (error) => void this.#fail(error, null));
     process.on('unhandledRejection', (error) => void this.#fail(error, null));
+  }
+
+  #logState(): void {
+    const { log, runtime } = this.#program;
+    const logger = log.logger('nova.service');
+    logger.info(`State: ${processState()}`);
+    const lines = listUnderWay(runtime.clock, mostShown);
+    for (const line of lines) logger.info(`Under way: ${line}`);
+    if (lines.length === 0) logger.info('Under way: nothing');
   }
 
   #logFlags(parsed: ParsedFlags): void {

@@ -9,6 +9,7 @@ import { novaVersion } from './projectRoot.js';
 import { serveManager } from './rpc/dispatcher.js';
 import type { RpcInterface } from './rpc/types.js';
 import { PausedTransport } from './service/pausedTransport.js';
+import { underWay } from './underWay.js';
 import { every, within, type Loop } from './service/timers.js';
 
 /** What {@link runService} runs. */
@@ -148,7 +149,7 @@ async function runPeriodicTasks<I extends RpcInterface<I>>(
 ): Promise<void> {
   for (const task of manager.periodicTasks) {
     try {
-      await task.run(adminContext(parts.runtime));
+      await underWay(parts.runtime.clock, `task ${task.name}`, () => task.run(adminContext(parts.runtime)));
     } catch (error) {
       logger.error(`Error during ${task.name}: ${errorText(error)}`, error);
     }

@@ -3,6 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import Koa from 'koa';
 import { StartupError, errorText } from '../errors.js';
+import { underWay } from '../underWay.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { DoorRequest, HttpDoor } from './door.js';
 
@@ -66,7 +67,10 @@ export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOpti
   const app = new Koa();
   app.silent = true;
   app.use(async (ctx) => {
-    const { status, headers, body } = await door.handle(doorRequest(ctx.req, ctx.res));
+    const what = `request ${ctx.method} ${options.name}${ctx.path.slice(0, 100)}`;
+    const { status, headers, body } = await underWay(runtime.clock, what, () =>
+      door.handle(doorRequest(ctx.req, ctx.res)),
+    );
     ctx.status = status;
     if (body instanceof Readable) {
       body.on('error', (error) => {

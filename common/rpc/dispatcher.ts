@@ -3,6 +3,7 @@ import { DBError, errorText, NovaError, PythonError } from '../errors.js';
 import { withLogContext, type Logger } from '../log.js';
 import type { Manager } from '../manager.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { underWay } from '../underWay.js';
 import { checkArguments } from './arguments.js';
 import { failureBody, isPoison, parseRequest, resultBodies, type Poison, type Request } from './envelope.js';
 import { failureOf } from './failure.js';
@@ -136,7 +137,8 @@ class Dispatcher {
       await this.#answerPoison(parsed);
       return;
     }
-    await withLogContext(parsed.context, () => this.#work(parsed, message));
+    const what = `message ${parsed.method} (${parsed.context.requestId})`;
+    await underWay(this.runtime.clock, what, () => withLogContext(parsed.context, () => this.#work(parsed, message)));
   }
 
   async #work(request: Request, message: IncomingMessage): Promise<void> {

@@ -46,6 +46,15 @@ describe('one daemon in its process', function () {
     expect(readFileSync(`${log}.1`, 'utf8')).not.to.contain('SIGTERM received');
   });
 
+  it('writes into its log on SIGUSR1 what it is doing, and opens no debugger', async () => {
+    daemon = await spawnDaemon('nova-scheduler', flags());
+    daemon.signal('SIGUSR1');
+    await daemon.until(/INFO nova\.service \[-\] State: up for \d+ s, \d+ MB of memory/);
+    await daemon.until(/INFO nova\.service \[-\] Under way: nothing/);
+    expect(await daemon.stop()).to.deep.equal({ code: 0, signal: null });
+    expect(daemon.output).not.to.match(/debugger/i);
+  });
+
   it('is refused with a sentence without a schema', async () => {
     const { code, output } = await runProgramToEnd(
       'nova-scheduler',

@@ -14,6 +14,7 @@ import { InProcessBus } from '../../../common/rpc/inProcess.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import type { RealRuntime } from '../../../common/runtime/real.js';
 import { runService } from '../../../common/service.js';
+import { listUnderWay } from '../../../common/underWay.js';
 import { testRuntime, type MemoryLog } from '../../support/runtime.js';
 
 interface EchoRpc {
@@ -105,6 +106,22 @@ describe('a service', () => {
   afterEach(async () => {
     for (const daemon of running.splice(0)) await daemon.stop();
     await db.close();
+  });
+
+  it('shows the messages and tasks which it is working on, since when', async () => {
+    const stage = new Stage(db, bus);
+    let end = (): void => undefined;
+    const ending = new Promise<string>((resolve) => (end = () => resolve('')));
+    stage.echo = () => ending;
+    stage.tasks.push({ name: 'look', run: () => ending.then(() => undefined) });
+    await run(stage);
+    await stage.cast('slow');
+    const shown = (): string[] => listUnderWay(stage.runtime.clock, 10).map((line) => line.replace(/\d+\.\d/, 'N'));
+    const isThere = (what: RegExp): boolean => shown().some((line) => what.test(line));
+    await eventually(() => isThere(/^message echo \(.+\), for N s$/) && isThere(/^task look, for N s$/));
+    expect(listUnderWay(stage.runtime.clock, 1)).to.have.length(2);
+    end();
+    await eventually(() => !isThere(/^(message echo|task look)/));
   });
 
   it('recovers before it takes what waits for it, and counts a heartbeat at once', async () => {
