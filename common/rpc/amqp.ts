@@ -2,12 +2,13 @@ import { MessageNotDelivered, RpcTimeout, type StartupError } from '../errors.js
 import type { Runtime } from '../runtime/runtime.js';
 import { BrokerConnection } from './amqp/connection.js';
 import { FanoutPublisher } from './amqp/fanout.js';
+import { NotificationQueues } from './amqp/notificationQueues.js';
 import { Publisher, type Handed } from './amqp/publisher.js';
 import { Replier } from './amqp/replier.js';
 import { ReplyQueues, type ReplyQueue } from './amqp/replyQueues.js';
 import { TopicConsumer } from './amqp/topicConsumer.js';
 import { ReplyGatherer, type ReplyStep } from './replies.js';
-import type { Consumer, ConsumeOptions, Reply, Transport } from './transport.js';
+import type { Consumer, ConsumeOptions, PublishOptions, Reply, Transport } from './transport.js';
 
 /**
  * The bus on RabbitMQ, as the rabbit_* flags say: one connection, which a Python 2011.3 daemon on the same broker
@@ -23,6 +24,7 @@ class AmqpTransport implements Transport {
   readonly #fanout = new FanoutPublisher();
   readonly #replyQueues: ReplyQueues;
   readonly #replier: Replier;
+  readonly #notificationQueues: NotificationQueues;
   #givenUp: ((error: StartupError) => void) | null = null;
 
   constructor(private readonly runtime: Runtime) {
@@ -30,7 +32,9 @@ class AmqpTransport implements Transport {
     this.#publisher = new Publisher(runtime, this.#broker);
     this.#replyQueues = new ReplyQueues(runtime, this.#broker);
     this.#replier = new Replier(runtime, this.#broker);
-    for (const user of [this.#publisher, this.#fanout, this.#replyQueues, this.#replier]) this.#broker.use(user);
+    this.#notificationQueues = new NotificationQueues(runtime);
+    const users = [this.#publisher, this.#fanout, this.#replyQueues, this.#replier, this.#notificationQueues];
+    for (const user of users) this.#broker.use(user);
   }
 
   get connected(): boolean {
@@ -67,8 +71,9 @@ class AmqpTransport implements Transport {
     );
   }
 
-  publish(routingKey: string, body: string, options: { confirm: boolean }): Promise<void> {
+  publish(routingKey: string, body: string, options: PublishOptions): Promise<void> {
     return this.runtime.outside(async () => {
+      if (options.keep === true) await this.#notificationQueues.declare(routingKey);
       const { confirmed } = this.#publisher.publish(routingKey, body, options);
       if (options.confirm) await confirmed;
     });

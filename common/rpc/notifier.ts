@@ -59,7 +59,7 @@ export function createNotifier(runtime: Runtime, transport: Transport): Rpc['not
     transport.publish(
       `${flags.notification_topic}.${priority.toLowerCase()}`,
       notificationBody(adminContext(runtime), notification),
-      { confirm: false },
+      { confirm: false, keep: true },
     );
   const toLog: Driver = (priority, notification) => {
     const logger = runtime.log.logger(`nova.notification.${String(notification['event_type'])}`);

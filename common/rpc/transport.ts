@@ -11,9 +11,10 @@ export interface Transport {
   /**
    * Publishes to the topic exchange. With `confirm` it resolves once the broker has the message in a queue and throws
    * MessageNotDelivered when no queue is bound, or the broker is away and the bounded buffer full; without, it resolves
-   * when the message is handed over.
+   * when the message is handed over. `keep` makes the queue of that name first, where a broker is in between, so that the
+   * message waits there for whoever comes to listen.
    */
-  publish(routingKey: string, body: string, options: { confirm: boolean }): Promise<void>;
+  publish(routingKey: string, body: string, options: PublishOptions): Promise<void>;
 
   /** Publishes to `<topic>_fanout`; nobody listening is no error. */
   publishFanout(topic: string, body: string): Promise<void>;
@@ -49,6 +50,11 @@ export interface Transport {
 
   /** True while the broker can be reached. */
   readonly connected: boolean;
+}
+
+export interface PublishOptions {
+  readonly confirm: boolean;
+  readonly keep?: boolean;
 }
 
 /** The end of a call. */
