@@ -1,5 +1,6 @@
-import type { Db, Queryable, SqlValue } from './db.js';
+import type { Db, Queryable } from './db.js';
 import type { AgentBuildRow } from './rows.js';
+import { anything, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** Which guests an agent is for. */
 export interface AgentBuildKey {
@@ -21,21 +22,13 @@ export async function createAgentBuild(db: Queryable, build: AgentBuildKey & Age
 
 /** The agent builds, or those of a hypervisor, in the order in which they were added. */
 export async function listAgentBuilds(db: Queryable, hypervisor?: string): Promise<AgentBuildRow[]> {
-  const of = hypervisor === undefined ? '' : ' AND hypervisor = ?';
-  const params: SqlValue[] = hypervisor === undefined ? [false] : [false, hypervisor];
-  return db.all<AgentBuildRow>(`SELECT * FROM agent_builds WHERE deleted = ?${of} ORDER BY id`, params);
+  return rowsWhere(db, 'agent_builds', { deleted: false, hypervisor: hypervisor ?? anything });
 }
-
-const ofKey = 'hypervisor = ? AND os = ? AND architecture = ? AND deleted = ?';
-const keyOf = (key: AgentBuildKey): SqlValue[] => [key.hypervisor, key.os, key.architecture, false];
 
 /** Changes the first agent build for these guests; false when there is none. The last of racing callers wins. */
 export async function changeAgentBuild(db: Db, key: AgentBuildKey, content: AgentBuildContent): Promise<boolean> {
   return db.transaction(async (tx) => {
-    const row = await tx.first<{ id: number }>(
-      `SELECT id FROM agent_builds WHERE ${ofKey} ORDER BY id LIMIT 1${tx.forUpdate}`,
-      keyOf(key),
-    );
+    const row = await lockWhere(tx, 'agent_builds', { ...key, deleted: false });
     if (row === undefined) return false;
     await tx.update('agent_builds', { ...content }, 'id = ?', [row.id]);
     return true;
@@ -44,6 +37,5 @@ export async function changeAgentBuild(db: Db, key: AgentBuildKey, content: Agen
 
 /** Deletes (softly) the agent builds for these guests; answers how many there were. */
 export async function deleteAgentBuild(db: Queryable, key: AgentBuildKey): Promise<number> {
-  const gone = { deleted: true, deleted_at: db.now() };
-  return db.update('agent_builds', gone, ofKey, keyOf(key), { updatedAt: false });
+  return softDelete(db, 'agent_builds', { ...key });
 }

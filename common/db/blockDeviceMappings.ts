@@ -1,12 +1,10 @@
-import { placeholders, type Queryable } from './db.js';
+import type { Queryable } from './db.js';
 import type { BlockDeviceMappingRow } from './rows.js';
+import { changeWhere, rowsWhere, softDelete } from './where.js';
 
 /** The live block device mappings of an instance, in the order in which they were made. */
 export async function blockDeviceMappingsOf(db: Queryable, instanceId: number): Promise<BlockDeviceMappingRow[]> {
-  return db.all<BlockDeviceMappingRow>(
-    'SELECT * FROM block_device_mapping WHERE instance_id = ? AND deleted = ? ORDER BY id',
-    [instanceId, false],
-  );
+  return rowsWhere(db, 'block_device_mapping', { instance_id: instanceId, deleted: false });
 }
 
 /**
@@ -14,8 +12,8 @@ export async function blockDeviceMappingsOf(db: Queryable, instanceId: number): 
  * gone or another caller came first.
  */
 export async function setMappingVolume(db: Queryable, mappingId: number, volumeId: number): Promise<boolean> {
-  const where = 'id = ? AND deleted = ? AND volume_id IS NULL';
-  return (await db.update('block_device_mapping', { volume_id: volumeId }, where, [mappingId, false])) > 0;
+  const without = { id: mappingId, deleted: false, volume_id: null };
+  return changeWhere(db, 'block_device_mapping', { volume_id: volumeId }, without);
 }
 
 /** Notes an attached volume as a mapping of its instance; it survives the instance. Answers the mapping's id. */
@@ -33,23 +31,10 @@ export async function addVolumeMapping(
 
 /** Marks the mapping of a detached volume as deleted. A repeated call changes nothing. */
 export async function deleteVolumeMapping(db: Queryable, instanceId: number, volumeId: number): Promise<void> {
-  await db.update(
-    'block_device_mapping',
-    { deleted: true, deleted_at: db.now() },
-    'instance_id = ? AND volume_id = ? AND deleted = ?',
-    [instanceId, volumeId, false],
-    { updatedAt: false },
-  );
+  await softDelete(db, 'block_device_mapping', { instance_id: instanceId, volume_id: volumeId });
 }
 
 /** Marks mappings as deleted, by id. A repeated call changes nothing. */
 export async function deleteMappings(db: Queryable, ids: readonly number[]): Promise<void> {
-  if (ids.length === 0) return;
-  await db.update(
-    'block_device_mapping',
-    { deleted: true, deleted_at: db.now() },
-    `id IN ${placeholders(ids)} AND deleted = ?`,
-    [...ids, false],
-    { updatedAt: false },
-  );
+  await softDelete(db, 'block_device_mapping', { id: ids });
 }

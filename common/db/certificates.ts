@@ -1,5 +1,6 @@
 import type { Queryable } from './db.js';
 import type { CertificateRow } from './rows.js';
+import { anything, rowsWhere } from './where.js';
 
 /** Notes that a certificate was issued; `fileName` is the authority's copy. */
 export async function recordCertificate(
@@ -15,11 +16,8 @@ export async function recordCertificate(
 
 /** The certificates of a user, or of the user in one project, by ascending id. */
 export async function certificatesOf(db: Queryable, userId: string, projectId?: string): Promise<CertificateRow[]> {
-  const inProject = projectId === undefined ? '' : ' AND project_id = ?';
-  const rows = await db.all<CertificateRow>(
-    `SELECT * FROM certificates WHERE user_id = ?${inProject} AND deleted = ? ORDER BY id`,
-    [userId, ...(projectId === undefined ? [] : [projectId]), false],
-  );
+  const wanted = { user_id: userId, project_id: projectId ?? anything, deleted: false };
+  const rows = await rowsWhere(db, 'certificates', wanted);
   // MySQL compares without case; names here are exact.
   return rows.filter((row) => row.user_id === userId && (projectId === undefined || row.project_id === projectId));
 }

@@ -2,6 +2,7 @@ import { FixedIpAlreadyInUse, FixedIpNotFoundForNetwork } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
+import { changeWhere, firstWhere, rowsWhere } from './where.js';
 
 /** Candidates read at a time; a claim goes on to the next ones while others win them. */
 const candidatesAtATime = 16;
@@ -35,10 +36,7 @@ export async function claimFixedIp(
 export async function claimHostFixedIp(db: Db, network: NetworkRow, host: string): Promise<FixedIpRow | null> {
   return db.transaction(async (tx) => {
     await tx.lock(`fixed-ip-host:${network.id}:${host}`);
-    const own = await tx.first<FixedIpRow>(
-      'SELECT * FROM fixed_ips WHERE network_id = ? AND host = ? AND deleted = ? ORDER BY id LIMIT 1',
-      [network.id, host, false],
-    );
+    const own = await firstWhere(tx, 'fixed_ips', { network_id: network.id, host, deleted: false });
     return own ?? claimFrom(tx, network, { host });
   });
 }
@@ -90,10 +88,7 @@ async function claimFrom(
 }
 
 async function ownFixedIp(tx: Tx, networkId: number, instanceId: number): Promise<FixedIpRow | undefined> {
-  return tx.first<FixedIpRow>(
-    'SELECT * FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [instanceId, networkId, false],
-  );
+  return firstWhere(tx, 'fixed_ips', { instance_id: instanceId, network_id: networkId, deleted: false });
 }
 
 /** Waits until this transaction alone gives the instance interfaces and addresses. */
@@ -113,7 +108,7 @@ export async function allocateFixedIp(
 ): Promise<boolean> {
   if (row.allocated === true && row.virtual_interface_id === virtualInterfaceId) return true;
   const values = { allocated: true, virtual_interface_id: virtualInterfaceId };
-  return (await db.update('fixed_ips', values, 'id = ? AND instance_id = ?', [row.id, instanceId])) > 0;
+  return changeWhere(db, 'fixed_ips', values, { id: row.id, instance_id: instanceId });
 }
 
 /** Takes an instance's address out of use; the row stays the instance's. A repeated call changes nothing. */
@@ -134,12 +129,7 @@ export async function disassociateFixedIp(db: Queryable, id: number, instanceId:
  * their DHCP lease (an instance which was stopped and started has both).
  */
 export async function fixedIpsOfInstances(db: Queryable, instanceIds: readonly number[]): Promise<FixedIpRow[]> {
-  if (instanceIds.length === 0) return [];
-  const rows = await db.all<FixedIpRow>(
-    `SELECT * FROM fixed_ips WHERE instance_id IN ${placeholders(instanceIds)} AND deleted = ? ORDER BY id`,
-    [...instanceIds, false],
-  );
-  return inUseFirst(rows);
+  return inUseFirst(await rowsWhere(db, 'fixed_ips', { instance_id: instanceIds, deleted: false }));
 }
 
 /** The same rows, otherwise in their order: nova-network has given out the first ones, and taken back the rest. */
@@ -149,10 +139,7 @@ export function inUseFirst<R extends { allocated: boolean | null }>(rows: readon
 
 /** The row of an address. Of several (networks which overlap) the one which an instance has comes first. */
 export async function fixedIpByAddress(db: Queryable, address: string): Promise<FixedIpRow | undefined> {
-  const rows = await db.all<FixedIpRow>('SELECT * FROM fixed_ips WHERE address = ? AND deleted = ? ORDER BY id', [
-    address,
-    false,
-  ]);
+  const rows = await rowsWhere(db, 'fixed_ips', { address, deleted: false });
   return rows.find((row) => row.instance_id !== null) ?? rows[0];
 }
 
@@ -175,7 +162,7 @@ export async function listFixedIps(
 
 /** Keeps an address from being handed out, or no longer. False when there is no such address. */
 export async function reserveFixedIp(db: Queryable, address: string, reserved: boolean): Promise<boolean> {
-  return (await db.update('fixed_ips', { reserved }, 'address = ? AND deleted = ?', [address, false])) > 0;
+  return changeWhere(db, 'fixed_ips', { reserved }, { address, deleted: false });
 }
 
 /** A DHCP lease was given or renewed. False when no instance has the address. */

@@ -1,8 +1,9 @@
 import { FloatingIpAlreadyInUse, FloatingIpNotFoundForAddress, FixedIpNotFoundForAddress } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
-import { placeholders, type Db, type Queryable, type Tx } from './db.js';
+import type { Db, Queryable, Tx } from './db.js';
 import { checkFloatingIps } from './quotas.js';
 import type { FloatingIpRow } from './rows.js';
+import { lockWhere, rowsWhere } from './where.js';
 
 /** Candidates read at a time; a claim goes on to the next ones while others win them. */
 const candidatesAtATime = 16;
@@ -115,10 +116,7 @@ export async function associateFloatingIp(
       [address, false],
     );
     if (won > 0) return;
-    const row = await tx.first<FloatingIpRow>(
-      `SELECT * FROM floating_ips WHERE address = ? AND deleted = ? ORDER BY id LIMIT 1${tx.forUpdate}`,
-      [address, false],
-    );
+    const row = await lockWhere(tx, 'floating_ips', { address, deleted: false });
     if (row === undefined || row.project_id === null) throw new FloatingIpNotFoundForAddress(address);
     if (row.fixed_ip_id !== fixed.id) throw new FloatingIpAlreadyInUse(address, await addressOf(tx, row.fixed_ip_id));
     if (row.host !== host) throw new FloatingIpAlreadyInUse(address, fixed.address ?? String(fixed.id));
@@ -190,11 +188,7 @@ export async function floatingIpsOfProject(db: Queryable, projectId: string | nu
 
 /** The floating addresses of fixed ones, by ascending id. */
 export async function floatingIpsOfFixedIps(db: Queryable, fixedIpIds: readonly number[]): Promise<FloatingIpRow[]> {
-  if (fixedIpIds.length === 0) return [];
-  return db.all<FloatingIpRow>(
-    `SELECT * FROM floating_ips WHERE fixed_ip_id IN ${placeholders(fixedIpIds)} AND deleted = ? ORDER BY id`,
-    [...fixedIpIds, false],
-  );
+  return rowsWhere(db, 'floating_ips', { fixed_ip_id: fixedIpIds, deleted: false });
 }
 
 /** The associated addresses which a host carries, by ascending id. */

@@ -1,5 +1,6 @@
 import type { Queryable } from './db.js';
 import type { ComputeNodeRow, ServiceRow } from './rows.js';
+import { firstWhere } from './where.js';
 
 /** What the instances of one project on a host take. */
 export interface ProjectUsage {
@@ -14,15 +15,9 @@ export async function findComputeHost(
   host: string,
   topic: string,
 ): Promise<{ service: ServiceRow; node: ComputeNodeRow | undefined } | undefined> {
-  const service = await db.first<ServiceRow>(
-    'SELECT * FROM services WHERE host = ? AND topic = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [host, topic, false],
-  );
+  const service = await firstWhere(db, 'services', { host, topic, deleted: false });
   if (service === undefined) return undefined;
-  const node = await db.first<ComputeNodeRow>(
-    'SELECT * FROM compute_nodes WHERE service_id = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [service.id, false],
-  );
+  const node = await firstWhere(db, 'compute_nodes', { service_id: service.id, deleted: false });
   return { service, node };
 }
 

@@ -1,8 +1,9 @@
+import type { DbTime } from '../time.js';
 import { placeholders, type Db, type Queryable, type Values } from './db.js';
 import { recordInstanceError } from './instanceActions.js';
 import { changeInstance, softDeleteInstances, type ExpectedInstance } from './instances.js';
 import type { InstanceRow } from './rows.js';
-import type { DbTime } from '../time.js';
+import { anything, changeWhere, firstWhere, rowsWhere } from './where.js';
 
 /**
  * The conditional updates by which nova-compute takes work and carries it on. Every one of them repeats what the worker
@@ -23,13 +24,9 @@ export interface InstanceClaim {
  * a host any more, or the scheduler gave it to another one. Of several callers one gets true.
  */
 export async function claimForRun(db: Queryable, instanceId: number, host: string): Promise<boolean> {
-  const changed = await db.update(
-    'instances',
-    { host, launched_on: host, task_state: 'networking' },
-    'id = ? AND deleted = ? AND vm_state = ? AND task_state = ? AND (host IS NULL OR host = ?)',
-    [instanceId, false, 'building', 'scheduling', host],
-  );
-  return changed > 0;
+  const claimed = { host, launched_on: host, task_state: 'networking' };
+  const waits = { id: instanceId, deleted: false, vm_state: 'building', task_state: 'scheduling', host: [null, host] };
+  return changeWhere(db, 'instances', claimed, waits);
 }
 
 /** Takes a stopped instance whose start was asked for, whatever host it was on. Of several callers one gets true. */
@@ -55,19 +52,9 @@ export async function claimForTerminate(db: Queryable, instance: InstanceRow, ho
 
 /** Whether the worker's belief still holds. */
 export async function stillClaimed(db: Queryable, claim: InstanceClaim): Promise<boolean> {
-  const vm = claim.vmState === undefined ? '' : ' AND vm_state = ?';
-  const task = claim.taskState === null ? 'task_state IS NULL' : 'task_state = ?';
-  const row = await db.first<{ id: number }>(
-    `SELECT id FROM instances WHERE id = ? AND deleted = ? AND host = ?${vm} AND ${task}`,
-    [
-      claim.instanceId,
-      false,
-      claim.host,
-      ...(claim.vmState === undefined ? [] : [claim.vmState]),
-      ...(claim.taskState === null ? [] : [claim.taskState]),
-    ],
-  );
-  return row !== undefined;
+  const { instanceId: id, host, vmState = anything, taskState } = claim;
+  const wanted = { id, deleted: false, host, vm_state: vmState, task_state: taskState };
+  return (await firstWhere(db, 'instances', wanted)) !== undefined;
 }
 
 /** Writes columns of a claimed instance; false, and nothing written, when the claim is lost. */
@@ -159,8 +146,7 @@ export async function overdueTasks(
 
 /** The rows of these instances, deleted ones too. */
 export async function instancesByIds(db: Queryable, ids: readonly number[]): Promise<InstanceRow[]> {
-  if (ids.length === 0) return [];
-  return db.all(`SELECT * FROM instances WHERE id IN ${placeholders(ids)} ORDER BY id`, ids);
+  return rowsWhere(db, 'instances', { id: ids });
 }
 
 function expected(claim: InstanceClaim): ExpectedInstance {

@@ -1,33 +1,28 @@
 import { InstanceTypeExists, InstanceTypeNotFound, InstanceTypeNotFoundByName } from '../errors.js';
 import type { Db, Queryable } from './db.js';
 import type { InstanceTypeRow } from './rows.js';
+import { firstWhere } from './where.js';
 
 /**
  * An instance type (flavor) by its primary key, which is `instances.instance_type_id`. Deleted ones are found as well,
  * since instances of them live on. Throws InstanceTypeNotFound.
  */
 export async function getInstanceType(db: Queryable, id: number): Promise<InstanceTypeRow> {
-  const row = await db.first<InstanceTypeRow>('SELECT * FROM instance_types WHERE id = ?', [id]);
+  const row = await firstWhere(db, 'instance_types', { id });
   if (row === undefined) throw new InstanceTypeNotFound(id);
   return row;
 }
 
 /** A live instance type by its name. Throws InstanceTypeNotFoundByName. */
 export async function getInstanceTypeByName(db: Queryable, name: string): Promise<InstanceTypeRow> {
-  const row = await db.first<InstanceTypeRow>(
-    'SELECT * FROM instance_types WHERE name = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [name, false],
-  );
+  const row = await firstWhere(db, 'instance_types', { name, deleted: false });
   if (row === undefined) throw new InstanceTypeNotFoundByName(name);
   return row;
 }
 
 /** A live instance type by the id which the OpenStack API shows. Throws InstanceTypeNotFound. */
 export async function getInstanceTypeByFlavorId(db: Queryable, flavorId: number): Promise<InstanceTypeRow> {
-  const row = await db.first<InstanceTypeRow>(
-    'SELECT * FROM instance_types WHERE flavorid = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [flavorId, false],
-  );
+  const row = await firstWhere(db, 'instance_types', { flavorid: flavorId, deleted: false });
   if (row === undefined) throw new InstanceTypeNotFound(flavorId);
   return row;
 }

@@ -1,9 +1,9 @@
 import type { DbTime } from '../time.js';
-import type { Queryable, SqlValue } from './db.js';
-import { placeholders } from './db.js';
+import type { Queryable } from './db.js';
 import { inUseFirst } from './fixedIps.js';
 import { newestInstanceErrors } from './instanceActions.js';
 import type { InstanceRow } from './rows.js';
+import { anything, where, type Condition } from './where.js';
 
 /** Which instances to look at. Conditions which are absent don't restrict. */
 export interface InstanceFilter {
@@ -73,24 +73,20 @@ export async function viewInstances(db: Queryable, filter: InstanceFilter): Prom
   }));
 }
 
-interface Condition {
-  sql: string;
-  params: SqlValue[];
-}
-
 function condition(filter: InstanceFilter): Condition {
-  const parts: string[] = [];
-  const params: SqlValue[] = [];
-  const add = (sql: string, ...values: SqlValue[]): void => {
-    parts.push(sql);
-    params.push(...values);
-  };
-  if (filter.deletedSince === undefined) add('deleted = ?', false);
-  else add('(deleted = ? OR deleted_at >= ?)', false, filter.deletedSince);
-  if (filter.ids !== undefined) add(`id IN ${placeholders(filter.ids)}`, ...filter.ids);
-  if (filter.projectId !== undefined) add('project_id = ?', filter.projectId);
-  if (filter.reservationId !== undefined) add('reservation_id = ?', filter.reservationId);
-  if (filter.hiddenImage !== undefined) add('(image_ref IS NULL OR image_ref <> ?)', filter.hiddenImage);
+  const { ids = anything, projectId = anything, reservationId = anything, deletedSince, hiddenImage } = filter;
+  const deleted = deletedSince === undefined ? false : anything;
+  const wanted = where<InstanceRow>({ deleted, id: ids, project_id: projectId, reservation_id: reservationId });
+  const parts = [wanted.sql];
+  const params = [...wanted.params];
+  if (deletedSince !== undefined) {
+    parts.push('(deleted = ? OR deleted_at >= ?)');
+    params.push(false, deletedSince);
+  }
+  if (hiddenImage !== undefined) {
+    parts.push('(image_ref IS NULL OR image_ref <> ?)');
+    params.push(hiddenImage);
+  }
   return { sql: parts.join(' AND '), params };
 }
 

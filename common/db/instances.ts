@@ -1,17 +1,18 @@
 import { InstanceNotFound } from '../errors.js';
-import { placeholders, type Db, type Queryable, type SqlValue, type Tx, type Values } from './db.js';
+import type { Db, Queryable, Tx, Values } from './db.js';
 import type { InstanceRow } from './rows.js';
+import { anything, changeWhere, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** An instance as it may be named in a message: its integer, that in decimal, or its uuid. */
 export type InstanceKey = number | string;
 
 const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
-/** The column and value by which a key finds its row; null for a key which can be none. */
-function lookup(key: InstanceKey): { column: 'id' | 'uuid'; value: SqlValue } | null {
-  if (typeof key === 'string' && uuidForm.test(key)) return { column: 'uuid', value: key.toLowerCase() };
+/** The column by which a key finds its row, and its value; null for a key which can be none. */
+function lookup(key: InstanceKey): { id: number } | { uuid: string } | null {
+  if (typeof key === 'string' && uuidForm.test(key)) return { uuid: key.toLowerCase() };
   const id = typeof key === 'number' ? key : /^\d{1,10}$/.test(key) ? Number(key) : NaN;
-  return Number.isInteger(id) && id >= 0 && id <= 2 ** 31 - 1 ? { column: 'id', value: id } : null;
+  return Number.isInteger(id) && id >= 0 && id <= 2 ** 31 - 1 ? { id } : null;
 }
 
 /** The row of a live instance; a deleted one too when `deleted` is 'any'. Undefined when there is none. */
@@ -22,11 +23,7 @@ export async function findInstance(
 ): Promise<InstanceRow | undefined> {
   const by = lookup(key);
   if (by === null) return undefined;
-  const live = options.deleted === 'any' ? '' : ' AND deleted = ?';
-  return db.first<InstanceRow>(
-    `SELECT * FROM instances WHERE ${by.column} = ?${live} ORDER BY id LIMIT 1`,
-    live === '' ? [by.value] : [by.value, false],
-  );
+  return firstWhere(db, 'instances', { ...by, deleted: options.deleted === 'any' ? anything : false });
 }
 
 /** As {@link findInstance} for a live instance, but throws InstanceNotFound. */
@@ -41,22 +38,17 @@ export async function getInstance(db: Queryable, key: InstanceKey): Promise<Inst
  * there is none.
  */
 export async function lockInstance(tx: Tx, id: number): Promise<InstanceRow | undefined> {
-  return tx.first<InstanceRow>(`SELECT * FROM instances WHERE id = ? AND deleted = ?${tx.forUpdate}`, [id, false]);
+  return lockWhere(tx, 'instances', { id, deleted: false });
 }
 
 /** Live instances on a host, by ascending id. */
 export async function instancesOfHost(db: Queryable, host: string): Promise<InstanceRow[]> {
-  return db.all<InstanceRow>('SELECT * FROM instances WHERE host = ? AND deleted = ? ORDER BY id', [host, false]);
+  return rowsWhere(db, 'instances', { host, deleted: false });
 }
 
 /** Live instances of a project (of all when null), by ascending id. */
 export async function instancesOfProject(db: Queryable, projectId: string | null): Promise<InstanceRow[]> {
-  return projectId === null
-    ? db.all<InstanceRow>('SELECT * FROM instances WHERE deleted = ? ORDER BY id', [false])
-    : db.all<InstanceRow>('SELECT * FROM instances WHERE project_id = ? AND deleted = ? ORDER BY id', [
-        projectId,
-        false,
-      ]);
+  return rowsWhere(db, 'instances', { project_id: projectId ?? anything, deleted: false });
 }
 
 /** What a live row must be for a change to happen. A property which is absent is not looked at. */
@@ -66,16 +58,6 @@ export interface ExpectedInstance {
   /** One of these; null is no task. */
   taskState?: readonly (string | null)[];
   host?: string | null;
-}
-
-/** `column IN (…)` where the list may hold null. */
-function oneOf(column: string, list: readonly (string | null)[]): { sql: string; params: SqlValue[] } {
-  const values = list.filter((value) => value !== null);
-  const parts = [
-    ...(values.length > 0 ? [`${column} IN ${placeholders(values)}`] : []),
-    ...(values.length < list.length ? [`${column} IS NULL`] : []),
-  ];
-  return { sql: parts.length > 0 ? `(${parts.join(' OR ')})` : '1 = 0', params: values };
 }
 
 /**
@@ -88,19 +70,8 @@ export async function changeInstance(
   values: Values<'instances'>,
   expected: ExpectedInstance = {},
 ): Promise<boolean> {
-  const conditions = ['id = ?', 'deleted = ?'];
-  const params: SqlValue[] = [id, false];
-  for (const [column, list] of [
-    ['vm_state', expected.vmState],
-    ['task_state', expected.taskState],
-    ['host', expected.host === undefined ? undefined : [expected.host]],
-  ] as const) {
-    if (list === undefined) continue;
-    const { sql, params: more } = oneOf(column, list);
-    conditions.push(sql);
-    params.push(...more);
-  }
-  return (await db.update('instances', values, conditions.join(' AND '), params)) > 0;
+  const { vmState = anything, taskState = anything, host = anything } = expected;
+  return changeWhere(db, 'instances', values, { id, deleted: false, vm_state: vmState, task_state: taskState, host });
 }
 
 /**
@@ -109,20 +80,9 @@ export async function changeInstance(
  * was that marked; a second caller gets 0.
  */
 export async function softDeleteInstances(tx: Tx, ids: readonly number[]): Promise<number> {
-  if (ids.length === 0) return 0;
-  const values = { deleted: true, deleted_at: tx.now() };
-  const keepUpdatedAt = { updatedAt: false };
-  const changed = await tx.update(
-    'instances',
-    values,
-    `id IN ${placeholders(ids)} AND deleted = ?`,
-    [...ids, false],
-    keepUpdatedAt,
-  );
-  for (const table of ['security_group_instance_association', 'instance_metadata'] as const) {
-    const where = `instance_id IN ${placeholders(ids)} AND deleted = ?`;
-    await tx.update(table, values, where, [...ids, false], keepUpdatedAt);
-  }
+  const changed = await softDelete(tx, 'instances', { id: ids });
+  await softDelete(tx, 'security_group_instance_association', { instance_id: ids });
+  await softDelete(tx, 'instance_metadata', { instance_id: ids });
   return changed;
 }
 
@@ -152,13 +112,7 @@ export async function requestTermination(db: Db, id: number): Promise<Terminatio
       [id, false, true],
     );
     const address = await tx.first<{ id: number }>('SELECT id FROM fixed_ips WHERE instance_id = ? LIMIT 1', [id]);
-    await tx.update(
-      'block_device_mapping',
-      { deleted: true, deleted_at: tx.now() },
-      'instance_id = ? AND deleted = ?',
-      [id, false],
-      { updatedAt: false },
-    );
+    await softDelete(tx, 'block_device_mapping', { instance_id: id });
     await softDeleteInstances(tx, [id]);
     return {
       kind: 'gone',

@@ -1,13 +1,11 @@
 import { NoMoreTargets } from '../errors.js';
 import type { Db, Queryable, Tx } from './db.js';
 import type { IscsiTargetRow } from './rows.js';
+import { firstWhere, rowsWhere } from './where.js';
 
 /** The target number which a volume has on a host; undefined when it has none. */
 export async function findTarget(db: Queryable, volumeId: number, host: string): Promise<number | undefined> {
-  const row = await db.first<IscsiTargetRow>(
-    'SELECT * FROM iscsi_targets WHERE volume_id = ? AND host = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [volumeId, host, false],
-  );
+  const row = await firstWhere(db, 'iscsi_targets', { volume_id: volumeId, host, deleted: false });
   return row?.target_num ?? undefined;
 }
 
@@ -22,18 +20,10 @@ export async function allocateTarget(db: Db, volumeId: number, host: string, poo
     await tx.lock(`iscsi:${host}`);
     const known = await findTarget(tx, volumeId, host);
     if (known !== undefined) return known;
-    const pool = await tx.all<IscsiTargetRow>(
-      'SELECT * FROM iscsi_targets WHERE host = ? AND deleted = ? ORDER BY id',
-      [host, false],
-    );
-    if (await addMissing(tx, host, poolSize, pool)) {
-      return take(
-        tx,
-        volumeId,
-        await tx.all('SELECT * FROM iscsi_targets WHERE host = ? AND deleted = ? ORDER BY id', [host, false]),
-      );
-    }
-    return take(tx, volumeId, pool);
+    const pool = (): Promise<IscsiTargetRow[]> => rowsWhere(tx, 'iscsi_targets', { host, deleted: false });
+    const present = await pool();
+    const added = await addMissing(tx, host, poolSize, present);
+    return take(tx, volumeId, added ? await pool() : present);
   });
 }
 

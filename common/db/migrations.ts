@@ -3,6 +3,7 @@ import { recordInstanceError } from './instanceActions.js';
 import { changeInstance, lockInstance } from './instances.js';
 import { placeholders, type Db, type Queryable, type Tx, type Values } from './db.js';
 import type { InstanceRow, InstanceTypeRow, MigrationRow } from './rows.js';
+import { changeWhere, firstWhere } from './where.js';
 
 /**
  * Resizes and migrations (table `migrations`). A row goes pre-migrating, migrating, post-migrating, finished; and then
@@ -22,7 +23,7 @@ export function typeColumns(
 }
 
 export async function findMigration(db: Queryable, id: number): Promise<MigrationRow | undefined> {
-  return db.first<MigrationRow>('SELECT * FROM migrations WHERE id = ? AND deleted = ?', [id, false]);
+  return firstWhere(db, 'migrations', { id, deleted: false });
 }
 
 /** Throws MigrationNotFound. */
@@ -95,8 +96,7 @@ export async function changeMigration(
   from: readonly string[],
   to: string,
 ): Promise<boolean> {
-  const where = `id = ? AND deleted = ? AND status IN ${placeholders(from)}`;
-  return (await db.update('migrations', { status: to }, where, [id, false, ...from])) > 0;
+  return changeWhere(db, 'migrations', { status: to }, { id, deleted: false, status: from });
 }
 
 /** Notes that somebody has looked after a migration now. */

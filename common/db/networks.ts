@@ -1,7 +1,8 @@
 import { addressAt, parseCidr } from '../ipAddress.js';
 import { NetworkNotFound, NoMoreNetworks } from '../errors.js';
-import { placeholders, type Db, type Queryable, type Tx, type Values } from './db.js';
+import type { Db, Queryable, Tx, Values } from './db.js';
 import type { NetworkRow } from './rows.js';
+import { changeWhere, firstWhere, lockWhere, rowsWhere } from './where.js';
 
 /** One address of a new network. */
 export interface NewFixedIp {
@@ -44,40 +45,29 @@ export async function createNetworks(
 
 /** Every network, by ascending id. */
 export async function listNetworks(db: Queryable): Promise<NetworkRow[]> {
-  return db.all<NetworkRow>('SELECT * FROM networks WHERE deleted = ? ORDER BY id', [false]);
+  return rowsWhere(db, 'networks', { deleted: false });
 }
 
 /** The networks with these ids, by ascending id. */
 export async function networksByIds(db: Queryable, ids: readonly number[]): Promise<NetworkRow[]> {
-  if (ids.length === 0) return [];
-  return db.all<NetworkRow>(`SELECT * FROM networks WHERE id IN ${placeholders(ids)} AND deleted = ? ORDER BY id`, [
-    ...ids,
-    false,
-  ]);
+  return rowsWhere(db, 'networks', { id: ids, deleted: false });
 }
 
 /** Throws NetworkNotFound. */
 export async function getNetwork(db: Queryable, id: number): Promise<NetworkRow> {
-  const [row] = await networksByIds(db, [id]);
+  const row = await firstWhere(db, 'networks', { id, deleted: false });
   if (row === undefined) throw new NetworkNotFound(id);
   return row;
 }
 
 /** The networks with these uuids, by ascending id. */
 export async function networksByUuids(db: Queryable, uuids: readonly string[]): Promise<NetworkRow[]> {
-  if (uuids.length === 0) return [];
-  return db.all<NetworkRow>(`SELECT * FROM networks WHERE uuid IN ${placeholders(uuids)} AND deleted = ? ORDER BY id`, [
-    ...uuids,
-    false,
-  ]);
+  return rowsWhere(db, 'networks', { uuid: uuids, deleted: false });
 }
 
 /** The network with exactly this cidr. */
 export async function networkByCidr(db: Queryable, cidr: string): Promise<NetworkRow | undefined> {
-  return db.first<NetworkRow>('SELECT * FROM networks WHERE cidr = ? AND deleted = ? ORDER BY id LIMIT 1', [
-    cidr,
-    false,
-  ]);
+  return firstWhere(db, 'networks', { cidr, deleted: false });
 }
 
 /** The networks which a host serves: those it is the host of, and those in which it has an address of its own (multi_host). */
@@ -130,7 +120,7 @@ export async function changeNetwork(
     'project_id' | 'host' | 'uuid' | 'injected' | 'gateway_v6' | 'vpn_public_address' | 'vpn_public_port'
   >,
 ): Promise<boolean> {
-  return (await db.update('networks', values, 'id = ? AND deleted = ?', [id, false])) > 0;
+  return changeWhere(db, 'networks', values, { id, deleted: false });
 }
 
 /**
@@ -176,10 +166,7 @@ export async function fillVpnPublicAddress(db: Queryable, id: number, address: s
 
 /** The networks of a project, by ascending id. */
 export async function networksOfProject(db: Queryable, projectId: string): Promise<NetworkRow[]> {
-  return db.all<NetworkRow>('SELECT * FROM networks WHERE project_id = ? AND deleted = ? ORDER BY id', [
-    projectId,
-    false,
-  ]);
+  return rowsWhere(db, 'networks', { project_id: projectId, deleted: false });
 }
 
 /** Why a network could not be deleted. */
@@ -192,10 +179,7 @@ export type NetworkDeletion = 'deleted' | 'not found' | 'has a project' | 'in us
  */
 export async function deleteNetwork(db: Db, id: number): Promise<NetworkDeletion> {
   return db.transaction(async (tx) => {
-    const network = await tx.first<NetworkRow>(`SELECT * FROM networks WHERE id = ? AND deleted = ?${tx.forUpdate}`, [
-      id,
-      false,
-    ]);
+    const network = await lockWhere(tx, 'networks', { id, deleted: false });
     if (network === undefined) return 'not found';
     if (network.project_id !== null) return 'has a project';
     const addresses = await tx.all<{ instance_id: number | null }>(

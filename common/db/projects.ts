@@ -4,6 +4,7 @@ import { isUniqueViolation } from './failures.js';
 import { disassociateNetworks } from './networks.js';
 import type { ProjectRow } from './rows.js';
 import { insertOnce, userById } from './users.js';
+import { softDelete } from './where.js';
 
 const columns = 'id, name, description, project_manager';
 /** A project: `id` is its name, `project_manager` a users.id. */
@@ -222,6 +223,6 @@ export async function scrubProject(db: Db, id: string): Promise<void> {
     await tx.update('security_group_rules', gone, rules, [id, false, id, false, false], keep);
     const memberships = `security_group_id IN (${groups}) AND deleted = ?`;
     await tx.update('security_group_instance_association', gone, memberships, [id, false, false], keep);
-    await tx.update('security_groups', gone, 'project_id = ? AND deleted = ?', [id, false], keep);
+    await softDelete(tx, 'security_groups', { project_id: id });
   });
 }

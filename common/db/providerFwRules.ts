@@ -1,5 +1,6 @@
 import type { Db, Queryable } from './db.js';
 import type { ProviderFwRuleRow } from './rows.js';
+import { rowsWhere, softDelete } from './where.js';
 
 /** What a rule keeps out, wherever it goes. */
 export interface ProviderRule {
@@ -11,7 +12,7 @@ export interface ProviderRule {
 
 /** Every rule, by ascending id. */
 export async function listProviderRules(db: Queryable): Promise<ProviderFwRuleRow[]> {
-  return db.all<ProviderFwRuleRow>('SELECT * FROM provider_fw_rules WHERE deleted = ? ORDER BY id', [false]);
+  return rowsWhere(db, 'provider_fw_rules', { deleted: false });
 }
 
 /** Adds those rules which aren't there; answers how many. Of racing callers with equal rules one adds each. */
@@ -42,6 +43,5 @@ export async function addProviderRules(db: Db, rules: readonly ProviderRule[]): 
 
 /** Removes (softly) the rules about a CIDR; answers how many there were. Of racing callers one gets each. */
 export async function removeProviderRules(db: Queryable, cidr: string): Promise<number> {
-  const gone = { deleted: true, deleted_at: db.now() };
-  return db.update('provider_fw_rules', gone, 'cidr = ? AND deleted = ?', [cidr, false], { updatedAt: false });
+  return softDelete(db, 'provider_fw_rules', { cidr });
 }

@@ -1,6 +1,7 @@
 import { QuotaError } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Values } from './db.js';
 import type { SecurityGroupRow, SecurityGroupRuleRow } from './rows.js';
+import { anything, firstWhere, rowsWhere, softDelete } from './where.js';
 
 /** What a rule lets in: protocol and ports (null: any) from a CIDR or from the members of a group. */
 export interface RuleWish {
@@ -59,10 +60,7 @@ export async function groupByName(
   projectId: string,
   name: string,
 ): Promise<SecurityGroupRow | undefined> {
-  return db.first<SecurityGroupRow>(
-    'SELECT * FROM security_groups WHERE project_id = ? AND name = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [projectId, name, false],
-  );
+  return firstWhere(db, 'security_groups', { project_id: projectId, name, deleted: false });
 }
 
 /** A project's groups of these names, by ascending id. */
@@ -71,39 +69,22 @@ export async function groupsByNames(
   projectId: string,
   names: readonly string[],
 ): Promise<SecurityGroupRow[]> {
-  if (names.length === 0) return [];
-  return db.all<SecurityGroupRow>(
-    `SELECT * FROM security_groups WHERE project_id = ? AND name IN ${placeholders(names)} AND deleted = ? ORDER BY id`,
-    [projectId, ...names, false],
-  );
+  return rowsWhere(db, 'security_groups', { project_id: projectId, name: names, deleted: false });
 }
 
 /** The groups with these ids, by ascending id. */
 export async function groupsByIds(db: Queryable, ids: readonly number[]): Promise<SecurityGroupRow[]> {
-  if (ids.length === 0) return [];
-  return db.all<SecurityGroupRow>(
-    `SELECT * FROM security_groups WHERE id IN ${placeholders(ids)} AND deleted = ? ORDER BY id`,
-    [...ids, false],
-  );
+  return rowsWhere(db, 'security_groups', { id: ids, deleted: false });
 }
 
 /** The groups of a project, or of all (null), by ascending id. */
 export async function groupsOfProject(db: Queryable, projectId: string | null): Promise<SecurityGroupRow[]> {
-  return projectId === null
-    ? db.all<SecurityGroupRow>('SELECT * FROM security_groups WHERE deleted = ? ORDER BY id', [false])
-    : db.all<SecurityGroupRow>('SELECT * FROM security_groups WHERE project_id = ? AND deleted = ? ORDER BY id', [
-        projectId,
-        false,
-      ]);
+  return rowsWhere(db, 'security_groups', { project_id: projectId ?? anything, deleted: false });
 }
 
 /** The rules which let into these groups, by ascending id. */
 export async function rulesOfGroups(db: Queryable, groupIds: readonly number[]): Promise<SecurityGroupRuleRow[]> {
-  if (groupIds.length === 0) return [];
-  return db.all<SecurityGroupRuleRow>(
-    `SELECT * FROM security_group_rules WHERE parent_group_id IN ${placeholders(groupIds)} AND deleted = ? ORDER BY id`,
-    [...groupIds, false],
-  );
+  return rowsWhere(db, 'security_group_rules', { parent_group_id: groupIds, deleted: false });
 }
 
 /** Whether a row is the rule that is meant: same source, same protocol in any case, same ports. */
@@ -184,18 +165,15 @@ function given(rule: RuleWish): Values<'security_group_rules'> {
 export async function deleteGroup(db: Db, id: number): Promise<number[] | null> {
   return db.transaction(async (tx) => {
     await tx.lock(`security-group:${id}`);
-    const gone = { deleted: true, deleted_at: tx.now() };
-    const keep = { updatedAt: false };
-    if ((await tx.update('security_groups', gone, 'id = ? AND deleted = ?', [id, false], keep)) === 0) return null;
+    if ((await softDelete(tx, 'security_groups', { id })) === 0) return null;
     const lost = await tx.all<{ parent_group_id: number }>(
       'SELECT DISTINCT parent_group_id FROM security_group_rules WHERE group_id = ? AND parent_group_id <> ? ' +
         'AND deleted = ? ORDER BY parent_group_id',
       [id, id, false],
     );
-    const ofGroup = 'security_group_id = ? AND deleted = ?';
-    await tx.update('security_group_instance_association', gone, ofGroup, [id, false], keep);
-    const rules = '(group_id = ? OR parent_group_id = ?) AND deleted = ?';
-    await tx.update('security_group_rules', gone, rules, [id, id, false], keep);
+    await softDelete(tx, 'security_group_instance_association', { security_group_id: id });
+    await softDelete(tx, 'security_group_rules', { group_id: id });
+    await softDelete(tx, 'security_group_rules', { parent_group_id: id });
     return lost.map((row) => row.parent_group_id);
   });
 }

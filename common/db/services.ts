@@ -2,6 +2,7 @@ import { HostBinaryNotFound } from '../errors.js';
 import { parseTime } from '../time.js';
 import type { Db, Queryable } from './db.js';
 import type { ServiceRow } from './rows.js';
+import { firstWhere, rowsWhere } from './where.js';
 
 /** The zone of hosts of which nobody said anything else (flag node_availability_zone). */
 const defaultZone = 'nova';
@@ -19,10 +20,7 @@ export interface NewService {
 
 /** The row of one daemon, disabled or not; undefined when it never ran. The first one where a foreign writer made two. */
 export async function findService(db: Queryable, host: string, binary: string): Promise<ServiceRow | undefined> {
-  return db.first<ServiceRow>(
-    'SELECT * FROM services WHERE host = ? AND "binary" = ? AND deleted = ? ORDER BY id LIMIT 1',
-    [host, binary, false],
-  );
+  return firstWhere(db, 'services', { host, binary, deleted: false });
 }
 
 /** The row of one daemon. Throws HostBinaryNotFound. */
@@ -73,21 +71,17 @@ export async function heartbeat(db: Queryable, id: number): Promise<boolean> {
 
 /** Services of a topic which may be given work: not disabled. Ordered by id; whether they are up is the caller's to ask. */
 export async function listServicesByTopic(db: Queryable, topic: string): Promise<ServiceRow[]> {
-  return db.all<ServiceRow>('SELECT * FROM services WHERE topic = ? AND deleted = ? AND disabled = ? ORDER BY id', [
-    topic,
-    false,
-    false,
-  ]);
+  return rowsWhere(db, 'services', { topic, deleted: false, disabled: false });
 }
 
 /** Every service, disabled ones too, by id. */
 export async function listServices(db: Queryable): Promise<ServiceRow[]> {
-  return db.all<ServiceRow>('SELECT * FROM services WHERE deleted = ? ORDER BY id', [false]);
+  return rowsWhere(db, 'services', { deleted: false });
 }
 
 /** Every service of one host, disabled ones too, by id. */
 export async function listServicesOfHost(db: Queryable, host: string): Promise<ServiceRow[]> {
-  return db.all<ServiceRow>('SELECT * FROM services WHERE host = ? AND deleted = ? ORDER BY id', [host, false]);
+  return rowsWhere(db, 'services', { host, deleted: false });
 }
 
 /** Takes a service out of scheduling, or puts it back. Throws HostBinaryNotFound. */

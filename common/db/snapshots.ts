@@ -1,6 +1,7 @@
 import { SnapshotNotFound, VolumeNotFound } from '../errors.js';
-import { placeholders, type Db, type Queryable, type SqlValue } from './db.js';
+import type { Db, Queryable } from './db.js';
 import type { SnapshotRow, VolumeRow } from './rows.js';
+import { anything, changeWhere, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** What a new snapshot is made of. */
 export interface NewSnapshot {
@@ -21,10 +22,7 @@ export type SnapshotRequest = { taken: true; snapshot: SnapshotRow } | { taken: 
  */
 export async function requestSnapshot(db: Db, values: NewSnapshot, force = false): Promise<SnapshotRequest> {
   return db.transaction(async (tx) => {
-    const volume = await tx.first<VolumeRow>(`SELECT * FROM volumes WHERE id = ? AND deleted = ?${tx.forUpdate}`, [
-      values.volume_id,
-      false,
-    ]);
+    const volume = await lockWhere(tx, 'volumes', { id: values.volume_id, deleted: false });
     if (volume === undefined) throw new VolumeNotFound(values.volume_id);
     const ready = volume.status === 'available' || (force && volume.status === 'in-use');
     if (!ready) return { taken: false, volume };
@@ -40,7 +38,7 @@ export async function requestSnapshot(db: Db, values: NewSnapshot, force = false
 
 /** A snapshot which is not deleted; undefined when there is none. */
 export async function findSnapshot(db: Queryable, id: number): Promise<SnapshotRow | undefined> {
-  return db.first<SnapshotRow>('SELECT * FROM snapshots WHERE id = ? AND deleted = ?', [id, false]);
+  return firstWhere(db, 'snapshots', { id, deleted: false });
 }
 
 /** A snapshot which is not deleted. Throws SnapshotNotFound. */
@@ -56,18 +54,7 @@ export async function listSnapshots(
   projectId: string | null,
   ids: readonly number[] | null = null,
 ): Promise<SnapshotRow[]> {
-  if (ids !== null && ids.length === 0) return [];
-  const conditions = ['deleted = ?'];
-  const params: SqlValue[] = [false];
-  if (projectId !== null) {
-    conditions.push('project_id = ?');
-    params.push(projectId);
-  }
-  if (ids !== null) {
-    conditions.push(`id IN ${placeholders(ids)}`);
-    params.push(...ids);
-  }
-  return db.all<SnapshotRow>(`SELECT * FROM snapshots WHERE ${conditions.join(' AND ')} ORDER BY id`, params);
+  return rowsWhere(db, 'snapshots', { deleted: false, project_id: projectId ?? anything, id: ids ?? anything });
 }
 
 /** Whether a volume has a snapshot which needs it: any that is not deleted and did not fail. */
@@ -95,18 +82,10 @@ export async function changeSnapshotStatus(
   from: readonly string[],
   to: { status: string; progress?: string },
 ): Promise<boolean> {
-  const where = `id = ? AND status IN ${placeholders(from)} AND deleted = ?`;
-  return (await db.update('snapshots', to, where, [id, ...from, false])) > 0;
+  return changeWhere(db, 'snapshots', to, { id, status: from, deleted: false });
 }
 
 /** The end of a deletion: the row is soft-deleted. False when it is not being deleted (any longer). */
 export async function finishSnapshotDelete(db: Queryable, id: number): Promise<boolean> {
-  const matched = await db.update(
-    'snapshots',
-    { deleted: true, deleted_at: db.now() },
-    'id = ? AND status IN (?, ?) AND deleted = ?',
-    [id, 'deleting', 'error_deleting', false],
-    { updatedAt: false },
-  );
-  return matched > 0;
+  return (await softDelete(db, 'snapshots', { id, status: ['deleting', 'error_deleting'] })) > 0;
 }

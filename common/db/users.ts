@@ -2,6 +2,7 @@ import { Invalid, UserExists, UserNotFound } from '../errors.js';
 import type { Db, Queryable, Tx } from './db.js';
 import { isUniqueViolation } from './failures.js';
 import type { UserRow } from './rows.js';
+import { softDelete } from './where.js';
 
 const columns = 'id, name, access_key, secret_key, is_admin';
 /** A user: `id` is the login name, `access_key` and `secret_key` are in clear, `is_admin` null counts as false. */
@@ -99,9 +100,7 @@ export async function deleteUser(db: Db, id: string): Promise<void> {
         `User ${id} manages project ${managed.id}; give the project another manager or delete it first`,
       );
     }
-    await tx.update('key_pairs', { deleted: true, deleted_at: tx.now() }, 'user_id = ? AND deleted = ?', [id, false], {
-      updatedAt: false,
-    });
+    await softDelete(tx, 'key_pairs', { user_id: id });
     // Roles first: in the database they refer to the membership.
     await tx.run('DELETE FROM user_project_role_association WHERE user_id = ?', [id]);
     await tx.run('DELETE FROM user_project_association WHERE user_id = ?', [id]);

@@ -4,6 +4,7 @@ import { placeholders, type Db, type Queryable } from './db.js';
 import { isUniqueViolation } from './failures.js';
 import { lockAddressesOf } from './fixedIps.js';
 import type { VirtualInterfaceRow } from './rows.js';
+import { firstWhere, rowsWhere } from './where.js';
 
 /** A locally administered MAC address as 2011.3 makes them (nova/utils.py generate_mac_address). */
 export function newMacAddress(random: Random): string {
@@ -41,10 +42,7 @@ async function insertUnlessThere(
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, values.instance_id);
     const own = (): Promise<VirtualInterfaceRow | undefined> =>
-      tx.first<VirtualInterfaceRow>(
-        'SELECT * FROM virtual_interfaces WHERE instance_id = ? AND network_id = ? ORDER BY id LIMIT 1',
-        [values.instance_id, values.network_id],
-      );
+      firstWhere(tx, 'virtual_interfaces', { instance_id: values.instance_id, network_id: values.network_id });
     const there = await own();
     if (there !== undefined) return there;
     await tx.insert('virtual_interfaces', values);
@@ -57,11 +55,7 @@ export async function virtualInterfacesOfInstances(
   db: Queryable,
   instanceIds: readonly number[],
 ): Promise<VirtualInterfaceRow[]> {
-  if (instanceIds.length === 0) return [];
-  return db.all<VirtualInterfaceRow>(
-    `SELECT * FROM virtual_interfaces WHERE instance_id IN ${placeholders(instanceIds)} ORDER BY id`,
-    [...instanceIds],
-  );
+  return rowsWhere(db, 'virtual_interfaces', { instance_id: instanceIds });
 }
 
 /**

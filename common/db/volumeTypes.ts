@@ -1,6 +1,7 @@
 import { VolumeTypeExists, VolumeTypeNotFound, VolumeTypeNotFoundByName } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import type { VolumeTypeRow } from './rows.js';
+import { anything, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** A volume type with what it says beyond its name. */
 export interface VolumeType extends VolumeTypeRow {
@@ -29,11 +30,8 @@ export async function createVolumeType(
 
 /** Volume types by id; deleted ones as well when `deleted` is 'any'. Two queries. */
 export async function listVolumeTypes(db: Queryable, options: { deleted?: 'no' | 'any' } = {}): Promise<VolumeType[]> {
-  const rows =
-    options.deleted === 'any'
-      ? await db.all<VolumeTypeRow>('SELECT * FROM volume_types ORDER BY id')
-      : await db.all<VolumeTypeRow>('SELECT * FROM volume_types WHERE deleted = ? ORDER BY id', [false]);
-  return withSpecs(db, rows);
+  const deleted = options.deleted === 'any' ? anything : false;
+  return withSpecs(db, await rowsWhere(db, 'volume_types', { deleted }));
 }
 
 /** A volume type by its id; a deleted one too when `deleted` is 'any', for volumes which have it. Throws VolumeTypeNotFound. */
@@ -42,14 +40,14 @@ export async function getVolumeType(
   id: number,
   options: { deleted?: 'no' | 'any' } = {},
 ): Promise<VolumeType> {
-  const row = await db.first<VolumeTypeRow>('SELECT * FROM volume_types WHERE id = ?', [id]);
-  if (row === undefined || (row.deleted && options.deleted !== 'any')) throw new VolumeTypeNotFound(id);
+  const row = await firstWhere(db, 'volume_types', { id, deleted: options.deleted === 'any' ? anything : false });
+  if (row === undefined) throw new VolumeTypeNotFound(id);
   return (await withSpecs(db, [row]))[0]!;
 }
 
 /** A live volume type by its name. Throws VolumeTypeNotFoundByName. */
 export async function getVolumeTypeByName(db: Queryable, name: string): Promise<VolumeType> {
-  const row = await db.first<VolumeTypeRow>('SELECT * FROM volume_types WHERE name = ? AND deleted = ?', [name, false]);
+  const row = await firstWhere(db, 'volume_types', { name, deleted: false });
   if (row === undefined) throw new VolumeTypeNotFoundByName(name);
   return (await withSpecs(db, [row]))[0]!;
 }
@@ -113,13 +111,10 @@ export async function setVolumeTypeSpecs(
 export async function deleteVolumeTypeSpec(db: Db, id: number, key: string): Promise<boolean> {
   return db.transaction(async (tx) => {
     await lockType(tx, id);
-    const gone = { deleted: true, deleted_at: tx.now() };
-    const where = 'volume_type_id = ? AND "key" = ? AND deleted = ?';
-    return (await tx.update('volume_type_extra_specs', gone, where, [id, key, false], { updatedAt: false })) > 0;
+    return (await softDelete(tx, 'volume_type_extra_specs', { volume_type_id: id, key })) > 0;
   });
 }
 
 async function lockType(tx: Tx, id: number): Promise<void> {
-  const row = await tx.first(`SELECT id FROM volume_types WHERE id = ? AND deleted = ?${tx.forUpdate}`, [id, false]);
-  if (row === undefined) throw new VolumeTypeNotFound(id);
+  if ((await lockWhere(tx, 'volume_types', { id, deleted: false })) === undefined) throw new VolumeTypeNotFound(id);
 }

@@ -1,6 +1,7 @@
 import { VolumeNotFound } from '../errors.js';
-import { placeholders, type Db, type Queryable, type SqlValue, type Tx } from './db.js';
+import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import type { InstanceRow, VolumeMetadataRow, VolumeRow } from './rows.js';
+import { anything, changeWhere, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** What a new volume is made of. */
 export interface NewVolume {
@@ -47,7 +48,7 @@ export async function insertVolume(
 
 /** A volume which is not deleted; undefined when there is none. */
 export async function findVolume(db: Queryable, id: number): Promise<VolumeRow | undefined> {
-  return db.first<VolumeRow>('SELECT * FROM volumes WHERE id = ? AND deleted = ?', [id, false]);
+  return firstWhere(db, 'volumes', { id, deleted: false });
 }
 
 /** A volume which is not deleted. Throws VolumeNotFound. */
@@ -66,21 +67,8 @@ export async function describeVolumes(
   projectId: string | null,
   ids: readonly number[] | null = null,
 ): Promise<VolumeDetails[]> {
-  if (ids !== null && ids.length === 0) return [];
-  const conditions = ['deleted = ?'];
-  const params: SqlValue[] = [false];
-  if (projectId !== null) {
-    conditions.push('project_id = ?');
-    params.push(projectId);
-  }
-  if (ids !== null) {
-    conditions.push(`id IN ${placeholders(ids)}`);
-    params.push(...ids);
-  }
-  const volumes = await db.all<VolumeRow>(
-    `SELECT * FROM volumes WHERE ${conditions.join(' AND ')} ORDER BY id`,
-    params,
-  );
+  const wanted = { deleted: false, project_id: projectId ?? anything, id: ids ?? anything };
+  const volumes = await rowsWhere(db, 'volumes', wanted);
   if (volumes.length === 0) return [];
   const instances = await attachedInstances(db, volumes);
   const metadata = await volumeMetadata(
@@ -141,25 +129,17 @@ async function volumeMetadata(
 
 /** Volumes of a host which are not deleted, by id. */
 export async function listVolumesOfHost(db: Queryable, host: string): Promise<VolumeRow[]> {
-  return db.all<VolumeRow>('SELECT * FROM volumes WHERE host = ? AND deleted = ? ORDER BY id', [host, false]);
+  return rowsWhere(db, 'volumes', { host, deleted: false });
 }
 
 /** Volumes which a host has not finished making or deleting: `creating` or `deleting`, by id. */
 export async function listUnfinishedVolumes(db: Queryable, host: string): Promise<VolumeRow[]> {
-  return db.all<VolumeRow>('SELECT * FROM volumes WHERE host = ? AND deleted = ? AND status IN (?, ?) ORDER BY id', [
-    host,
-    false,
-    'creating',
-    'deleting',
-  ]);
+  return rowsWhere(db, 'volumes', { host, deleted: false, status: ['creating', 'deleting'] });
 }
 
 /** Volumes attached to an instance, by id. */
 export async function listVolumesOfInstance(db: Queryable, instanceId: number): Promise<VolumeRow[]> {
-  return db.all<VolumeRow>('SELECT * FROM volumes WHERE instance_id = ? AND deleted = ? ORDER BY id', [
-    instanceId,
-    false,
-  ]);
+  return rowsWhere(db, 'volumes', { instance_id: instanceId, deleted: false });
 }
 
 /** Changes what users call a volume. False when it is gone. */
@@ -168,7 +148,7 @@ export async function updateVolumeTexts(
   id: number,
   texts: Partial<Pick<VolumeRow, 'display_name' | 'display_description'>>,
 ): Promise<boolean> {
-  return (await db.update('volumes', texts, 'id = ? AND deleted = ?', [id, false])) > 0;
+  return changeWhere(db, 'volumes', texts, { id, deleted: false });
 }
 
 /**
@@ -178,17 +158,9 @@ export async function updateVolumeTexts(
  */
 export async function claimVolumeForCreate(db: Db, id: number, host: string): Promise<VolumeRow | undefined> {
   return db.transaction(async (tx) => {
-    await tx.update('volumes', { host }, 'id = ? AND status = ? AND host IS NULL AND deleted = ?', [
-      id,
-      'creating',
-      false,
-    ]);
-    return tx.first<VolumeRow>('SELECT * FROM volumes WHERE id = ? AND status = ? AND host = ? AND deleted = ?', [
-      id,
-      'creating',
-      host,
-      false,
-    ]);
+    const creating = { id, status: 'creating', deleted: false };
+    await changeWhere(tx, 'volumes', { host }, { ...creating, host: null });
+    return firstWhere(tx, 'volumes', { ...creating, host });
   });
 }
 
@@ -200,23 +172,13 @@ export async function storeProviderColumns(
   columns: ProviderColumns,
 ): Promise<void> {
   if (Object.keys(columns).length === 0) return;
-  await db.update('volumes', columns, 'id = ? AND host = ? AND status = ? AND deleted = ?', [
-    id,
-    host,
-    'creating',
-    false,
-  ]);
+  await changeWhere(db, 'volumes', columns, { id, host, status: 'creating', deleted: false });
 }
 
 /** `creating` becomes `available`. False when the row has changed meanwhile: then what was made must be undone. */
 export async function finishVolumeCreate(db: Queryable, id: number, host: string): Promise<boolean> {
-  const matched = await db.update(
-    'volumes',
-    { status: 'available', launched_at: db.now() },
-    'id = ? AND host = ? AND status = ? AND deleted = ?',
-    [id, host, 'creating', false],
-  );
-  return matched > 0;
+  const made = { status: 'available', launched_at: db.now() };
+  return changeWhere(db, 'volumes', made, { id, host, status: 'creating', deleted: false });
 }
 
 /** Changes the status if it is one of `from`, on that host when one is given. Of racing callers one gets true. */
@@ -227,11 +189,7 @@ export async function changeVolumeStatus(
   to: string,
   host?: string,
 ): Promise<boolean> {
-  const params: SqlValue[] = [id, ...from, false];
-  const onHost = host === undefined ? '' : ' AND host = ?';
-  if (host !== undefined) params.push(host);
-  const where = `id = ? AND status IN ${placeholders(from)} AND deleted = ?${onHost}`;
-  return (await db.update('volumes', { status: to }, where, params)) > 0;
+  return changeWhere(db, 'volumes', { status: to }, { id, status: from, deleted: false, host: host ?? anything });
 }
 
 /** States from which a volume can be deleted. Those of failure are included, or their rows could never be removed. */
@@ -251,10 +209,7 @@ export type DeleteRequest =
  */
 export async function requestVolumeDelete(db: Db, id: number): Promise<DeleteRequest> {
   return db.transaction(async (tx) => {
-    const volume = await tx.first<VolumeRow>(`SELECT * FROM volumes WHERE id = ? AND deleted = ?${tx.forUpdate}`, [
-      id,
-      false,
-    ]);
+    const volume = await lockWhere(tx, 'volumes', { id, deleted: false });
     if (volume === undefined) throw new VolumeNotFound(id);
     const deletable = (deletableStatuses as readonly (string | null)[]).includes(volume.status);
     if (!deletable || volume.attach_status === 'attached') return { taken: false, volume };
@@ -288,22 +243,18 @@ export async function claimVolumeForDelete(db: Db, id: number, host: string): Pr
  */
 export async function finishVolumeDelete(db: Db, id: number, host: string): Promise<boolean> {
   return db.transaction(async (tx) => {
-    const row = await tx.first<{ id: number }>(
-      `SELECT id FROM volumes WHERE id = ? AND host = ? AND status IN (?, ?) AND deleted = ?${tx.forUpdate}`,
-      [id, host, 'deleting', 'error_deleting', false],
-    );
-    if (row === undefined) return false;
+    const wanted = { id, host, status: ['deleting', 'error_deleting'], deleted: false };
+    if ((await lockWhere(tx, 'volumes', wanted)) === undefined) return false;
     await softDeleteVolume(tx, id);
     return true;
   });
 }
 
 async function softDeleteVolume(tx: Tx, id: number): Promise<void> {
-  const gone = { deleted: true, deleted_at: tx.now() };
-  await tx.update('volumes', gone, 'id = ? AND deleted = ?', [id, false], { updatedAt: false });
+  await softDelete(tx, 'volumes', { id });
   await tx.update('iscsi_targets', { volume_id: null }, 'volume_id = ?', [id]);
   await tx.update('export_devices', { volume_id: null }, 'volume_id = ?', [id]);
-  await tx.update('volume_metadata', gone, 'volume_id = ? AND deleted = ?', [id, false], { updatedAt: false });
+  await softDelete(tx, 'volume_metadata', { volume_id: id });
 }
 
 /** How a claim for an attachment went. */
@@ -327,10 +278,7 @@ export async function claimVolumeForAttach(
 ): Promise<AttachClaim> {
   return db.transaction(async (tx) => {
     await tx.lock(`attach:${instanceId}`);
-    const others = await tx.all<VolumeRow>(
-      'SELECT * FROM volumes WHERE instance_id = ? AND mountpoint = ? AND deleted = ?',
-      [instanceId, mountpoint, false],
-    );
+    const others = await rowsWhere(tx, 'volumes', { instance_id: instanceId, mountpoint, deleted: false });
     if (others.length > 0) return others.some((volume) => volume.id === volumeId) ? 'repeated' : 'refused';
     // Two statements, as Python's: its peers see the instance only on a volume which is in-use.
     const attached = { status: 'in-use', mountpoint, attach_status: 'attached', attach_time: attachTime(tx.now()) };
@@ -347,13 +295,12 @@ export async function claimVolumeForAttach(
  * that instance (any longer); a second caller changes nothing.
  */
 export async function releaseVolume(db: Queryable, volumeId: number, instanceId: number): Promise<boolean> {
-  const matched = await db.update(
+  return changeWhere(
+    db,
     'volumes',
     { status: 'available', mountpoint: null, attach_status: 'detached', instance_id: null, attach_time: null },
-    'id = ? AND instance_id = ? AND attach_status = ? AND deleted = ?',
-    [volumeId, instanceId, 'attached', false],
+    { id: volumeId, instance_id: instanceId, attach_status: 'attached', deleted: false },
   );
-  return matched > 0;
 }
 
 /** The column attach_time, a text: `YYYY-MM-DDTHH:MM:SSZ`. */
