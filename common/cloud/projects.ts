@@ -13,10 +13,22 @@ import {
   type ProjectChanges,
 } from '../db/projects.js';
 import { userById } from '../db/users.js';
+import { InvalidParameterValue } from '../errors.js';
 import type { Logger } from '../log.js';
 import type { CloudParts } from './parts.js';
 import { requireAdmin } from './requireAdmin.js';
 import { checkAccountName } from './users.js';
+
+/** `projects.description` is VARCHAR(255). */
+const longestDescription = 255;
+
+/** Throws InvalidParameterValue for a description which the database can't hold. */
+function checkDescription(description: string | undefined): void {
+  if ((description?.length ?? 0) <= longestDescription) return;
+  throw new InvalidParameterValue(
+    `Value for parameter Description is invalid. At most ${longestDescription} characters are expected.`,
+  );
+}
 
 /**
  * Projects and their members (nova 2011.3, nova/auth/manager.py). Every method throws AdminRequired unless the caller is
@@ -42,22 +54,30 @@ export class Projects {
     return projectById(this.parts.db, id);
   }
 
-  /** Makes a project with its manager and further members. Throws ProjectExists, UserNotFound; then nothing was made. */
+  /**
+   * Makes a project with its manager and further members. Throws ProjectExists, UserNotFound, InvalidParameterValue; then
+   * nothing was made.
+   */
   async register(
     context: Context,
     wish: { id: string; managerId: string; description?: string; memberIds?: readonly string[] },
   ): Promise<Project> {
     requireAdmin(context);
     checkAccountName('Name', wish.id);
+    checkDescription(wish.description);
     const { id, managerId, description, memberIds = [] } = wish;
     await createProject(this.parts.db, id, managerId, description ?? id, memberIds);
     this.#log.audit(`Created project ${id} with manager ${managerId}`);
     return projectById(this.parts.db, id);
   }
 
-  /** Changes manager or description; a new manager becomes a member. Throws ProjectNotFound, UserNotFound. */
+  /**
+   * Changes manager or description; a new manager becomes a member. Throws ProjectNotFound, UserNotFound,
+   * InvalidParameterValue.
+   */
   async modify(context: Context, id: string, changes: ProjectChanges): Promise<void> {
     requireAdmin(context);
+    checkDescription(changes.description);
     await modifyProject(this.parts.db, id, changes);
     this.#log.audit(`Modified project ${id}`);
   }

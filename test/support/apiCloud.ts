@@ -132,7 +132,10 @@ export interface ApiCloud {
   settle(): Promise<void>;
   /** Every row of every table, but of those which change by themselves (services, compute_nodes). */
   contents(): Promise<Record<string, string[]>>;
-  /** How many rows statements have changed so far; those of SQLite's one connection in memory. */
+  /**
+   * A number which grows with what statements change: rows of SQLite's one connection in memory, transactions of
+   * PostgreSQL. As long as it stays, nothing was written.
+   */
   changes(): Promise<number>;
   stop(): Promise<void>;
 }
@@ -315,7 +318,10 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
       }
       return tables;
     },
-    changes: async () => (await db.first<{ n: number }>('SELECT total_changes() AS n'))!.n,
+    async changes() {
+      const counter = db.dialect === 'sqlite' ? 'total_changes()' : 'txid_snapshot_xmax(txid_current_snapshot())';
+      return Number((await db.first<{ n: number | string }>(`SELECT ${counter} AS n`))!.n);
+    },
     async stop() {
       agent.destroy();
       await cloud.stop();

@@ -1,11 +1,12 @@
 import { absentActions } from '../../nova-api/ec2/absent.js';
 import { type ApiCloud, type Caller, textOf } from './apiCloud.js';
 
-/** What user demo has, by EC2 id or name. */
+/** What a user of {@link DemoWorld} has, by EC2 id or name. */
 export interface Belongings {
   /** Runs, and has nothing attached. */
   instance: string;
   stopped: string;
+  rescued: string;
   /** Runs, and has `attached` and `associated`. */
   holder: string;
   /** Available. */
@@ -83,7 +84,7 @@ const requests: Readonly<Record<string, (has: Belongings) => RequestParams>> = {
   GetAjaxConsole: (has) => ({ 'InstanceId.1': has.instance }),
   GetVncConsole: (has) => ({ 'InstanceId.1': has.instance }),
   RescueInstance: (has) => ({ InstanceId: has.instance }),
-  UnrescueInstance: (has) => ({ InstanceId: has.instance }),
+  UnrescueInstance: (has) => ({ InstanceId: has.rescued }),
   DescribeInstanceTypes: () => ({ 'InstanceType.1': 'm1.tiny', ...filter('instance-type', 'm1.tiny') }),
   DescribeAccountAttributes: () => ({ 'AttributeName.1': 'max-instances' }),
 
@@ -220,27 +221,32 @@ export function requestOf(action: string, has: Belongings): RequestParams {
   return request(has);
 }
 
-/** Makes what demo has, and makes anew what a request has used up. */
+/** Makes what demo (or other, in a project of its own) has, and makes anew what a request has used up. */
 export class DemoWorld {
   readonly #demo: Caller;
   readonly #has: Belongings = {
     instance: '',
     stopped: '',
+    rescued: '',
     holder: '',
     volume: '',
     attached: '',
     snapshot: '',
     address: '',
     associated: '',
-    key: 'demo-key',
-    group: 'web',
+    key: '',
+    group: '',
     groupId: '',
     image: '',
     number: 0,
   };
 
-  constructor(private readonly cloud: ApiCloud) {
-    this.#demo = cloud.as('demo');
+  constructor(
+    private readonly cloud: ApiCloud,
+    private readonly owner: 'demo' | 'other' = 'demo',
+  ) {
+    this.#demo = cloud.as(owner);
+    Object.assign(this.#has, { key: `${owner}-key`, group: `web-of-${owner}` });
   }
 
   /** What there is, with a new number; not looked at. */
@@ -259,6 +265,7 @@ export class DemoWorld {
       ['instance', "vm_state = 'active' AND task_state IS NULL AND deleted = ?", () => this.#run()],
       ['holder', "vm_state = 'active' AND task_state IS NULL AND deleted = ?", () => this.#run()],
       ['stopped', "vm_state = 'stopped' AND task_state IS NULL AND deleted = ?", () => this.#stopped()],
+      ['rescued', "vm_state = 'rescued' AND task_state IS NULL AND deleted = ?", () => this.#rescued()],
       ['volume', "status = 'available' AND deleted = ?", () => this.#volume()],
       ['snapshot', "status = 'available' AND deleted = ?", () => this.#snapshot()],
     ];
@@ -291,6 +298,13 @@ export class DemoWorld {
   async #stopped(): Promise<string> {
     const id = await this.#run();
     await this.#demo.ok('StopInstances', { 'InstanceId.1': id });
+    await this.cloud.settle();
+    return id;
+  }
+
+  async #rescued(): Promise<string> {
+    const id = await this.#run();
+    await this.cloud.as('admin').ok('RescueInstance', { InstanceId: id });
     await this.cloud.settle();
     return id;
   }
@@ -332,10 +346,10 @@ export class DemoWorld {
       db.first('SELECT fixed_ip_id, project_id FROM floating_ips WHERE address = ?', [address]);
     const allocate = async (): Promise<string> => textOf(await this.#demo.ok('AllocateAddress'), 'publicIp');
     const free = await row(this.#has.address);
-    if (free?.project_id !== 'demo' || free.fixed_ip_id !== null) this.#has.address = await allocate();
+    if (free?.project_id !== this.owner || free.fixed_ip_id !== null) this.#has.address = await allocate();
     const used = await row(this.#has.associated);
-    if (used?.project_id !== 'demo') this.#has.associated = await allocate();
-    if (used?.project_id === 'demo' && used.fixed_ip_id !== null) return;
+    if (used?.project_id !== this.owner) this.#has.associated = await allocate();
+    if (used?.project_id === this.owner && used.fixed_ip_id !== null) return;
     await this.#demo.ok('AssociateAddress', { PublicIp: this.#has.associated, InstanceId: this.#has.holder });
     for (let round = 0; (await row(this.#has.associated))?.fixed_ip_id == null; round++) {
       if (round > 2000) throw new Error('The address is not associated');
@@ -346,14 +360,14 @@ export class DemoWorld {
   async #keyAndGroup(): Promise<void> {
     const { db } = this.cloud;
     const key = await db.first('SELECT id FROM key_pairs WHERE user_id = ? AND name = ? AND deleted = ?', [
-      'demo',
+      this.owner,
       this.#has.key,
       false,
     ]);
     if (key === undefined) await this.#demo.ok('ImportPublicKey', { KeyName: this.#has.key, PublicKey: publicKey });
     const group = await db.first<{ id: number }>(
       'SELECT id FROM security_groups WHERE project_id = ? AND name = ? AND deleted = ?',
-      ['demo', this.#has.group, false],
+      [this.owner, this.#has.group, false],
     );
     if (group === undefined) {
       const made = await this.#demo.ok('CreateSecurityGroup', { GroupName: this.#has.group, GroupDescription: 'web' });
@@ -372,7 +386,7 @@ export class DemoWorld {
   async #image(): Promise<void> {
     const shown = await this.#demo.call('DescribeImages', { 'ImageId.1': this.#has.image || 'ami-7fffffff' });
     if (shown.status === 200 && shown.xml.includes('<isPublic>false<')) return;
-    this.#has.image = await privateImage(this.cloud, 'demo');
+    this.#has.image = await privateImage(this.cloud, this.owner);
   }
 }
 

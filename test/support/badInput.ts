@@ -29,7 +29,9 @@ export type Wish =
   /** Refused, or accepted where the value makes sense or no difference. */
   | 'any'
   /** Refused, whatever the action. */
-  | 'refused';
+  | 'refused'
+  /** Another project's: refused, or without effect for that project, and not shown. */
+  | 'hidden';
 
 /** A request with something wrong in it: the form body, and what it is called. */
 export interface BadRequest {
@@ -70,10 +72,34 @@ const badBytes: Readonly<Record<string, string>> = {
   'a non-character': '%EF%BF%BF',
 };
 
-/** For each parameter of an action every wrong thing there is to try. */
-export function* badRequests(specs: ParamSpecs, good: RequestParams): Generator<BadRequest> {
-  for (const leaf of leavesOf(specs)) yield* badValues(leaf, good);
+/**
+ * For each parameter of an action every wrong thing there is to try. `foreign` answers what another project has of the
+ * kind of a value; undefined for what belongs to nobody.
+ */
+export function* badRequests(
+  specs: ParamSpecs,
+  good: RequestParams,
+  foreign: (value: string) => string | undefined = () => undefined,
+): Generator<BadRequest> {
+  for (const leaf of leavesOf(specs)) {
+    yield* badValues(leaf, good);
+    const others = foreign(good[leaf.name] ?? '');
+    if (others !== undefined) yield anothers(leaf.name, others, good);
+  }
   yield* badNames(good);
+}
+
+/** The kinds of which a database may think otherwise than our code: of length, range and bytes. */
+export const mattersToDatabases = /: (as long|a NUL|2147483648|9{40}|-214|beyond_ascii|quotes)|-7fffffff$/;
+
+/** Without what would keep the parameter from being looked at: a group's id counts before its name. */
+function anothers(name: string, value: string, good: RequestParams): BadRequest {
+  const id = name.replace(/GroupName$/, 'GroupId');
+  const kept = Object.entries(good).filter(
+    ([key]) => !/\.(NoDevice|VirtualName)$/.test(key) && (key !== id || id === name),
+  );
+  const body = form(pairsOf({ ...Object.fromEntries(kept), [name]: value }));
+  return { what: `${name}: another project's`, body, wish: 'hidden' };
 }
 
 function* badValues(leaf: Leaf, good: RequestParams): Generator<BadRequest> {
