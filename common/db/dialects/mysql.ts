@@ -10,8 +10,8 @@ import {
   type FailureKind,
   type Result,
 } from './dialect.js';
-import { isPoolTimeout, ServerPool } from './pool.js';
-import { nativeBooleans } from './sqlite.js';
+import { nativeBooleans } from './booleans.js';
+import { isPoolTimeout, lockTimeoutSeconds, ServerDialect } from './server.js';
 
 /** What we use of a `mysql2` connection. */
 interface MysqlConnection {
@@ -22,70 +22,50 @@ interface MysqlConnection {
   ): void;
 }
 
-/** Seconds which a named lock is waited for, as long as InnoDB waits for a row. */
-const lockTimeoutSeconds = 50;
-
 /** MySQL 5.5 and newer and MariaDB through Sequelize's pool of `mysql2` connections. */
-export class MysqlDialect implements Dialect {
+export class MysqlDialect extends ServerDialect implements Dialect {
   readonly name = 'mysql';
   readonly begin = 'START TRANSACTION';
-  readonly forUpdate = ' FOR UPDATE';
   readonly numberedPlaceholders = false;
   readonly maxValues = 20_000;
-  readonly writersTakeTurns = false;
-  readonly singleConnection = false;
   readonly storesFractions = false;
   readonly returning = false;
   /** SKIP LOCKED came with MariaDB 10.6 and MySQL 8.0; before them a claim waits for the row instead. */
   #skipsLocked = true;
-  readonly #pool: ServerPool;
   readonly #database: string;
   /** Named locks by connection; those of a connection which closes are released by the server. */
   readonly #locks = new WeakMap<Connection, string[]>();
 
   constructor(options: DialectOptions) {
     const { url } = options;
-    this.#database = url.database;
-    this.#pool = new ServerPool(
-      options,
-      {
-        dialect: 'mysql',
-        dialectOptions: {
-          ...(url.socket === undefined ? {} : { socketPath: url.socket }),
-          // Sequelize switches this off: an UPDATE answers the rows which it matched, as on the other two.
-          flags: '+FOUND_ROWS',
-          charset: 'utf8mb4',
-          typeCast: true,
-          dateStrings: true,
-          decimalNumbers: true,
-          connectTimeout: 10_000,
-          enableKeepAlive: true,
-        },
+    super(options, {
+      dialect: 'mysql',
+      dialectOptions: {
+        ...(url.socket === undefined ? {} : { socketPath: url.socket }),
+        // Sequelize switches this off: an UPDATE answers the rows which it matched, as on the other two.
+        flags: '+FOUND_ROWS',
+        charset: 'utf8mb4',
+        typeCast: true,
+        dateStrings: true,
+        decimalNumbers: true,
+        connectTimeout: 10_000,
+        enableKeepAlive: true,
       },
-      (connection) => this.#prepare(connection as MysqlConnection),
-    );
+    });
+    this.#database = url.database;
   }
 
   get forUpdateSkipLocked(): string {
     return this.#skipsLocked ? ' FOR UPDATE SKIP LOCKED' : ' FOR UPDATE';
   }
 
-  async #prepare(connection: MysqlConnection): Promise<void> {
+  protected async prepare(opened: Connection): Promise<void> {
+    const connection = opened as MysqlConnection;
     // Statements quote names with double quotes; a read sees what others committed before it, also after a named lock.
     await send(connection, "SET SESSION sql_mode = CONCAT(@@SESSION.sql_mode, ',ANSI_QUOTES')", []);
     await send(connection, 'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', []);
     const rows = await send(connection, 'SELECT VERSION() AS version', []);
     this.#skipsLocked = Array.isArray(rows) && knowsSkipLocked(String(rows[0]?.['version']));
-  }
-
-  acquire(): Promise<Connection> {
-    return this.#pool.acquire();
-  }
-  release(connection: Connection, broken: boolean): Promise<void> {
-    return this.#pool.release(connection, broken);
-  }
-  close(): Promise<void> {
-    return this.#pool.close();
   }
 
   async query(connection: Connection, text: string, values: readonly SqlValue[]): Promise<Result> {

@@ -9,7 +9,7 @@ import {
   type FailureKind,
   type Result,
 } from './dialect.js';
-import { isPoolTimeout, ServerPool } from './pool.js';
+import { isPoolTimeout, lockTimeoutSeconds, ServerDialect } from './server.js';
 
 /** What we use of a `pg` client. */
 interface PgClient {
@@ -20,49 +20,34 @@ interface PgClient {
   }): Promise<{ rows: Record<string, unknown>[]; rowCount: number | null }>;
 }
 
-/** Seconds which a statement waits for a lock, as long as InnoDB does. */
-const lockTimeoutSeconds = 50;
-
 /** PostgreSQL, 9.5 or newer (SKIP LOCKED), through Sequelize's pool of `pg` clients. */
-export class PostgresDialect implements Dialect {
+export class PostgresDialect extends ServerDialect implements Dialect {
   readonly name = 'postgresql';
   readonly begin = 'BEGIN';
-  readonly forUpdate = ' FOR UPDATE';
   readonly forUpdateSkipLocked = ' FOR UPDATE SKIP LOCKED';
   readonly numberedPlaceholders = true;
   readonly maxValues = 60_000;
-  readonly writersTakeTurns = false;
-  readonly singleConnection = false;
   readonly storesFractions = true;
   readonly returning = true;
-  readonly #pool: ServerPool;
 
   constructor(options: DialectOptions) {
     const { url, runtime } = options;
-    this.#pool = new ServerPool(
-      options,
-      {
-        dialect: 'postgres',
-        ...(url.socket === undefined ? {} : { host: url.socket }),
-        dialectOptions: {
-          application_name: runtime.binary,
-          keepAlive: true,
-          connectionTimeoutMillis: 10_000,
-          clientMinMessages: 'ignore',
-        },
+    super(options, {
+      dialect: 'postgres',
+      ...(url.socket === undefined ? {} : { host: url.socket }),
+      dialectOptions: {
+        application_name: runtime.binary,
+        keepAlive: true,
+        connectionTimeoutMillis: 10_000,
+        clientMinMessages: 'ignore',
       },
-      prepareSession,
-    );
+    });
   }
 
-  acquire(): Promise<Connection> {
-    return this.#pool.acquire();
-  }
-  release(connection: Connection, broken: boolean): Promise<void> {
-    return this.#pool.release(connection, broken);
-  }
-  close(): Promise<void> {
-    return this.#pool.close();
+  protected async prepare(connection: Connection): Promise<void> {
+    await (connection as PgClient).query({
+      text: `SET DateStyle TO 'ISO'; SET TimeZone TO 'UTC'; SET lock_timeout TO '${lockTimeoutSeconds}s'`,
+    });
   }
 
   async query(connection: Connection, text: string, values: readonly SqlValue[]): Promise<Result> {
@@ -90,12 +75,6 @@ export class PostgresDialect implements Dialect {
       ? 'lost'
       : 'other';
   }
-}
-
-async function prepareSession(connection: Connection): Promise<void> {
-  await (connection as PgClient).query({
-    text: `SET DateStyle TO 'ISO'; SET TimeZone TO 'UTC'; SET lock_timeout TO '${lockTimeoutSeconds}s'`,
-  });
 }
 
 const asText = (text: string): string => text;

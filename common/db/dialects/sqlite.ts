@@ -1,8 +1,8 @@
 import { dirname } from 'node:path';
 import type { Sequelize } from 'sequelize';
 import type { Files } from '../../runtime/runtime.js';
-import { booleanColumns } from '../schema.js';
 import type { SqlValue } from '../db.js';
+import { nativeBooleans } from './booleans.js';
 import {
   driverCode,
   type Connection,
@@ -156,21 +156,6 @@ export class SqliteDialect implements Dialect {
       if (opened !== null) await closeConnection(opened);
     }
   }
-}
-
-/** 0 and 1 of boolean columns as false and true, in place. The columns are looked up once per result. */
-export function nativeBooleans(rows: Record<string, unknown>[]): Record<string, unknown>[] {
-  const first = rows[0];
-  if (first === undefined) return rows;
-  const names = Object.keys(first).filter((name) => booleanColumns.has(name));
-  if (names.length === 0) return rows;
-  for (const row of rows) {
-    for (const name of names) {
-      const value = row[name];
-      if (typeof value === 'number') row[name] = value !== 0;
-    }
-  }
-  return rows;
 }
 
 function execute(connection: SqliteConnection, sql: string): Promise<void> {

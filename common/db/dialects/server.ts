@@ -1,16 +1,26 @@
 import type { Options, Sequelize } from 'sequelize';
 import type { Connection, DialectOptions } from './dialect.js';
 
-/** Sequelize's pool of driver connections for a server. It is made at the first use: loading Sequelize takes a while. */
-export class ServerPool {
+/** Seconds for which a statement waits for a lock: InnoDB's own default. */
+export const lockTimeoutSeconds = 50;
+
+/**
+ * What dialects of servers have in common: Sequelize's pool of driver connections. It is made at the first use: loading
+ * Sequelize takes a while.
+ */
+export abstract class ServerDialect {
+  readonly forUpdate = ' FOR UPDATE';
+  readonly writersTakeTurns = false;
+  readonly singleConnection = false;
   #sequelize: Promise<Sequelize> | undefined;
 
-  /** `prepare` runs once on every new connection. */
   constructor(
     private readonly options: DialectOptions,
     private readonly sequelizeOptions: Options,
-    private readonly prepare: (connection: Connection) => Promise<void>,
   ) {}
+
+  /** Runs once on every new connection. */
+  protected abstract prepare(connection: Connection): Promise<void>;
 
   async acquire(): Promise<Connection> {
     this.#sequelize ??= this.#create();
