@@ -222,3 +222,17 @@ export async function instancesToReclaim(db: Queryable, unallocated: boolean): P
   );
   return rows.map((row) => row.instance_id);
 }
+
+/**
+ * Ids of the instances of a host which are in `error`, were never launched and have no task, but hold an address or an
+ * interface; at most 1000, ascending.
+ */
+export async function failedBuildsHoldingAddresses(db: Queryable, host: string): Promise<number[]> {
+  const rows = await db.all<{ id: number }>(
+    'SELECT i.id FROM instances i WHERE i.host = ? AND i.deleted = ? AND i.vm_state = ? AND i.task_state IS NULL AND ' +
+      'i.launched_at IS NULL AND (EXISTS (SELECT 1 FROM fixed_ips f WHERE f.instance_id = i.id AND f.allocated = ?) OR ' +
+      'EXISTS (SELECT 1 FROM virtual_interfaces v WHERE v.instance_id = i.id)) ORDER BY i.id LIMIT 1000',
+    [host, false, 'error', true],
+  );
+  return rows.map((row) => row.id);
+}

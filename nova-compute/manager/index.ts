@@ -20,6 +20,7 @@ import {
   setAdminPassword,
   updateAgent,
 } from './guest.js';
+import { freeAddressesOfFailedBuilds } from './heldAddresses.js';
 import { compareCpu, hostPowerAction, setHostEnabled } from './host.js';
 import { liveMigration } from './liveMigration.js';
 import { cancelArrival, completeArrival, prepareArrival, removeVolume } from './liveMigrationTarget.js';
@@ -182,5 +183,6 @@ function periodicTasksOf(parts: ComputeParts): readonly PeriodicTask[] {
     { name: 'report_driver_status', run: () => capabilities.refresh() },
     { name: 'sync_power_states', run: () => syncPowerStates(parts) },
     { name: 'recover_unfinished', run: (context) => recoverUnfinished(parts, context) },
+    { name: 'free_addresses_of_failed_builds', run: (context) => freeAddressesOfFailedBuilds(parts, context) },
   ];
 }

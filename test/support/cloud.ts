@@ -130,6 +130,8 @@ export interface ProcessCloud extends TestCloud {
 export interface ProcessCloudOptions {
   /** Compute hosts, `cloud1` and on; 2 when absent. */
   hosts?: number;
+  /** Addresses of its network; 256 when absent. */
+  networkSize?: number;
   /** For every daemon. */
   flags?: readonly string[];
   /** Servers of the test's own, which it may end; those which all suites share when absent. */
@@ -228,7 +230,7 @@ export async function startProcessCloud(options: ProcessCloudOptions = {}): Prom
       await run('role', 'add', 'demo', role);
       await run('role', 'add', 'demo', role, 'demo');
     }
-    await run('network', 'create', 'private', '10.0.0.0/24', '1', '256');
+    await run('network', 'create', 'private', '10.0.0.0/20', '1', String(options.networkSize ?? 256));
     await run('floating', 'create', '4.4.4.0/27');
     await start('nova-api');
     const hosts = Array.from({ length: options.hosts ?? 2 }, (_, index) => `cloud${index + 1}`);

@@ -6,6 +6,8 @@ import type { ClientEnvironment } from './cloud.js';
 export interface Ec2Response {
   readonly status: number;
   readonly xml: string;
+  /** The header Retry-After; null without one. */
+  readonly retryAfter: string | null;
   /** The texts of an element, in the order of the document. */
   texts(element: string): string[];
 }
@@ -32,7 +34,8 @@ export class Ec2Caller {
       signal: AbortSignal.timeout(120_000),
     });
     const xml = await response.text();
-    return { status: response.status, xml, texts: (element) => textsOf(xml, element) };
+    const retryAfter = response.headers.get('retry-after');
+    return { status: response.status, xml, retryAfter, texts: (element) => textsOf(xml, element) };
   }
 
   /** As {@link call}; throws what the answer says when it is an error. */

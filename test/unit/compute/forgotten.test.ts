@@ -219,4 +219,22 @@ describe('nova-compute and messages which never came', () => {
     await tick();
     expect(await machines(instance)).to.deep.equal([undefined, [powerState.running, undefined]]);
   });
+
+  it('gives back what a failed build got after it had given up, and nothing which a machine may use', async () => {
+    const failed = { vm_state: 'error', task_state: null, host: pair.source.runtime.host };
+    const late = await world.instance(failed);
+    const launched = await world.instance({ ...failed, launched_at: longAgo });
+    const elsewhere = await world.instance({ ...failed, host: 'elsewhere' });
+    // Its machine is there, whoever made it.
+    const { id: odd } = await pair.running();
+    await world.api(odd, { vm_state: 'error', launched_at: null });
+    for (const id of [late, launched, elsewhere, odd]) {
+      await world.db.insert('virtual_interfaces', { address: `02:16:3e:00:00:${id % 90}`, instance_id: id });
+    }
+    await tick();
+    const freed = world.sent.filter(({ method }) => method === 'deallocate_for_instance');
+    expect(freed.map(({ kind, routingKey, args }) => [kind, routingKey, args['instance_id']])).to.deep.equal([
+      ['cast', 'network', late],
+    ]);
+  });
 });
