@@ -1,5 +1,6 @@
-import { listServices, serviceIsUp, setServiceDisabled } from '../../common/db/services.js';
+import { listServices, setServiceDisabled } from '../../common/db/services.js';
 import type { ServiceRow } from '../../common/db/rows.js';
+import { parseTime } from '../../common/time.js';
 import { adminContext } from '../../common/context.js';
 import { type ArgumentValues, type Category, type Command, json, type ManageEnvironment } from '../command.js';
 import { printTable } from '../table.js';
@@ -22,7 +23,11 @@ const list: Command = {
         (values['host'] === undefined || row.host === values['host']) &&
         (values['service'] === undefined || row.binary === values['service']),
     );
-    const isUp = (row: ServiceRow): boolean => serviceIsUp(row, now, smilingSeconds + 1);
+    // a time of tomorrow is that of a host whose clock is wrong, not a sign of life
+    const isUp = (row: ServiceRow): boolean => {
+      const seen = row.updated_at ?? row.created_at;
+      return seen !== null && Math.abs(now - parseTime(seen)) < (smilingSeconds + 1) * 1000;
+    };
     printTable(
       environment,
       values,

@@ -228,6 +228,19 @@ describe('cloud: security groups', () => {
     expect(await held()).to.deep.equal(['default']);
   });
 
+  it('takes a group which is in use from its members, and from those who let it in', async () => {
+    const base = await groups.ensureDefault(demo);
+    const web = (await groups.create(demo, 'web', '')).id;
+    await groups.authorize(demo, { id: base }, [wish({ groups: [{ id: web }] }), wish({ toPort: 81 })]);
+    const member = await cloud.instance([base, web]);
+    cloud.takeSent();
+    await groups.delete(demo, { id: web });
+    expect((await groupsOfInstances(cloud.db, [member])).map(({ name }) => name)).to.deep.equal(['default']);
+    expect((await rules()).map((row) => row['to_port'])).to.deep.equal([81]);
+    const refresh = { method: 'refresh_security_group_rules', args: { security_group_id: base } };
+    expect(cloud.takeSent()).to.deep.equal([{ to: 'compute.cloud1', ...refresh }]);
+  });
+
   it('refuses bad rules and stores none of their request', async () => {
     const base = await groups.ensureDefault(demo);
     await groups.authorize(demo, { id: base }, [wish({}), wish({})]);

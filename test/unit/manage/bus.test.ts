@@ -1,3 +1,4 @@
+import { dbTime } from '../../../common/time.js';
 import { expect } from 'chai';
 import type { ManageEnvironment } from '../../../nova-manage/command.js';
 import { manage } from '../../../nova-manage/manage.js';
@@ -79,6 +80,25 @@ describe('nova-manage on the bus', () => {
     const loose = await db.insert('volumes', { status: 'available', attach_status: 'detached' });
     expect(await operator.run(`volume reattach ${loose}`)).to.equal(1);
     expect(operator.out).to.deep.equal(['volume is not attached to an instance']);
+  });
+
+  it('shows who is alive by the whole time since the last sign of life, in either direction', async () => {
+    const { db, cloud } = rules;
+    const now = cloud.parts.runtime.clock.now();
+    const day = 86_400_000;
+    const signs = { now: 0, recently: -14_000, late: -17_000, 'days ago': -3 * day, ahead: 14_000, tomorrow: day };
+    for (const [host, offset] of Object.entries(signs)) {
+      const values = { binary: 'nova-compute', topic: 'compute', report_count: 1, disabled: false };
+      await db.insert('services', { ...values, host, updated_at: dbTime(now + offset) });
+    }
+    expect(await operator.run('service list --json')).to.equal(0);
+    const shown = JSON.parse(operator.out.join('\n')) as { host: string; state: string }[];
+    expect(shown.filter(({ state }) => state === ':-)').map(({ host }) => host)).to.deep.equal([
+      'now',
+      'recently',
+      'ahead',
+    ]);
+    await db.run('DELETE FROM services');
   });
 
   it('scrubs a project: its networks are free, its groups and their rules gone, those of others stay', async () => {

@@ -157,6 +157,33 @@ describe('nova-network: fixed addresses', () => {
     expect(cloud.takeSent().slice(1)).to.deep.equal(expected);
   });
 
+  it('tells those who let an instance in before its address can be given away', async () => {
+    await cloud.network();
+    await cloud.serve();
+    const web = (await createGroup(cloud.db, { name: 'web', description: '', user_id: 'demo', project_id: 'demo' }))!;
+    await addRules(cloud.db, web, [{ protocol: null, from_port: null, to_port: null, cidr: null, group_id: web }]);
+    const id = await cloud.instance([web]);
+    await call().allocate_for_instance(context, allocation(id));
+    await cloud.takeWrites();
+    const told: Promise<unknown>[] = [];
+    cloud.onSent = (method) => {
+      if (method !== 'refresh_security_group_members') return;
+      told.push(
+        cloud.db.run(
+          `INSERT INTO test_writes (op, tbl, row_id, old, new) VALUES ('insert', 'message', ${id}, '{}', '{}')`,
+        ),
+      );
+    };
+    await deallocate(id);
+    await Promise.all(told);
+    const steps = (await cloud.takeWrites()).map(({ table, set }) => `${table} ${JSON.stringify(set)}`);
+    expect(steps.filter((step) => /^message|"(allocated|instance_id)"/.test(step))).to.deep.equal([
+      'fixed_ips {"virtual_interface_id":null,"allocated":0}',
+      'message {}',
+      'fixed_ips {"instance_id":null}',
+    ]);
+  });
+
   it('frees at its start what deleted instances still hold, and nothing else', async () => {
     await cloud.network();
     const [live, dead] = [await cloud.instance(), await cloud.instance([], { deleted: true })];

@@ -31,8 +31,12 @@ export class NetworkFixture {
   readonly sent: Sent[] = [];
   readonly bus = new InProcessBus(({ routingKey, body }) => {
     const { method, args } = JSON.parse(body) as Partial<Sent>;
-    if (method !== undefined) this.sent.push({ to: routingKey, method, args: args! });
+    if (method === undefined) return;
+    this.sent.push({ to: routingKey, method, args: args! });
+    this.onSent?.(method);
   });
+  /** Hears of each message when it is sent. */
+  onSent: ((method: string) => void) | null = null;
   readonly log: MemoryLog;
   readonly parts: CloudParts;
   readonly db: Db;

@@ -6,7 +6,7 @@ import type { NetworkManagerClass } from '../../../nova-network/manager/choose.j
 import { VlanManager } from '../../../nova-network/manager/vlan.js';
 import type { FlagName } from '../../../common/flags/flags.js';
 import type { RunningDaemon } from '../../../common/daemon.js';
-import { caller, NetworkFixture } from './fixture.js';
+import { caller, failure, NetworkFixture } from './fixture.js';
 
 const context = caller({ isAdmin: true });
 
@@ -114,6 +114,27 @@ describe('nova-network: what it asks of its host', () => {
     await cloud.settled();
     expect(driver.calls).to.deep.equal(['releaseDhcp 1 10.2.0.3']);
     expect(await cloud.db.all('SELECT id FROM fixed_ips WHERE allocated = ?', [true])).to.deep.equal([]);
+  });
+
+  it('records no floating address which it could not bind, and says so', async () => {
+    await start(FlatDHCPManager);
+    await cloud.network('10.3.0.0/28', { host: 'cloud1' });
+    await cloud.db.insert('floating_ips', { address: '1.2.3.1', project_id: 'demo', auto_assigned: false });
+    const id = await cloud.instance();
+    await allocate(id);
+    const fixed = await cloud.db.first<{ address: string }>('SELECT address FROM fixed_ips WHERE allocated = ?', [
+      true,
+    ]);
+    for (const fails of ['bind', 'forward']) {
+      driver.fails = fails;
+      const associate = cloud.parts.rpc.networkOn('cloud1').call.associate_floating_ip(context, {
+        floating_address: '1.2.3.1',
+        fixed_address: fixed!.address,
+      });
+      expect((await failure(associate)).message).to.contain(`${fails} failed`);
+      const row = await cloud.db.first('SELECT fixed_ip_id, host, project_id FROM floating_ips');
+      expect(row).to.deep.equal({ fixed_ip_id: null, host: null, project_id: 'demo' });
+    }
   });
 
   it('gives an instance nothing when its network cannot be set up, and starts though one cannot', async () => {
