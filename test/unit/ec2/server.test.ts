@@ -269,7 +269,8 @@ describe('EC2 door', () => {
         signedV2('DescribeThings', { SignatureVersion: '9', SignatureMethod: 'x' }, { ...anybody, access: 'someone' }),
       ),
     ).to.equal('200 none');
-    expect(calls.contexts[0]).to.include({ userId: 'someone', projectId: 'someone', isAdmin: true });
+    const fromHere = { remoteAddress: '192.0.2.7' };
+    expect(calls.contexts[0]).to.include({ userId: 'someone', projectId: 'someone', isAdmin: true, ...fromHere });
     const authorization = 'AWS4-HMAC-SHA256 Credential=a:b/20110922/r/s/aws4_request, SignedHeaders=host, Signature=0';
     const headers = { authorization, 'x-amz-date': '20110922T120000Z' };
     expect(
