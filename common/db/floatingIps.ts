@@ -226,6 +226,9 @@ export async function createFloatingIps(db: Db, addresses: readonly string[]): P
   });
 }
 
+/** Addresses in one statement. */
+const deletedAtOnce = 500;
+
 /**
  * Takes addresses out of the pool (soft). Throws FloatingIpNotFoundForAddress for one which isn't there and
  * FloatingIpAlreadyInUse for one which is associated; then none is deleted.
@@ -233,13 +236,21 @@ export async function createFloatingIps(db: Db, addresses: readonly string[]): P
 export async function deleteFloatingIps(db: Db, addresses: readonly string[]): Promise<void> {
   await db.transaction(async (tx) => {
     await tx.lock('floating-ips');
-    for (const address of addresses) {
-      const values = { deleted: true, deleted_at: tx.now() };
-      const where = 'address = ? AND fixed_ip_id IS NULL AND deleted = ?';
-      if ((await tx.update('floating_ips', values, where, [address, false])) > 0) continue;
-      const row = await floatingIpByAddress(tx, address);
-      if (row === undefined) throw new FloatingIpNotFoundForAddress(address);
-      throw new FloatingIpAlreadyInUse(address, row.fixed_address ?? 'None');
+    for (let start = 0; start < addresses.length; start += deletedAtOnce) {
+      const batch = addresses.slice(start, start + deletedAtOnce);
+      const free = await tx.all<{ id: number; address: string }>(
+        `SELECT id, address FROM floating_ips WHERE address IN ${placeholders(batch)} AND fixed_ip_id IS NULL AND deleted = ?${tx.forUpdate}`,
+        [...batch, false],
+      );
+      const there = new Set(free.map((row) => row.address));
+      const missing = batch.find((address) => !there.has(address));
+      if (missing !== undefined) {
+        const row = await floatingIpByAddress(tx, missing);
+        if (row === undefined) throw new FloatingIpNotFoundForAddress(missing);
+        throw new FloatingIpAlreadyInUse(missing, row.fixed_address ?? 'None');
+      }
+      const ids = free.map((row) => row.id);
+      await tx.update('floating_ips', { deleted: true, deleted_at: tx.now() }, `id IN ${placeholders(ids)}`, ids);
     }
   });
 }

@@ -6,10 +6,12 @@ import type { Queryable } from './db.js';
  */
 export async function instanceIdAtAddress(db: Queryable, address: string): Promise<number | undefined> {
   const row = await db.first<{ id: number }>(
-    'SELECT i.id FROM instances i JOIN fixed_ips f ON f.instance_id = i.id ' +
-      'LEFT JOIN floating_ips l ON l.fixed_ip_id = f.id AND l.deleted = ? ' +
-      'WHERE i.deleted = ? AND f.deleted = ? AND (f.address = ? OR l.address = ?) ORDER BY i.id DESC LIMIT 1',
-    [false, false, false, address, address],
+    // each part finds its row by an index; one condition over both tables would have to look at all of them
+    'SELECT i.id FROM instances i WHERE i.deleted = ? AND i.id IN (' +
+      'SELECT instance_id FROM fixed_ips WHERE address = ? AND deleted = ? UNION ' +
+      'SELECT f.instance_id FROM floating_ips l JOIN fixed_ips f ON f.id = l.fixed_ip_id ' +
+      'WHERE l.address = ? AND l.deleted = ? AND f.deleted = ?) ORDER BY i.id DESC LIMIT 1',
+    [false, address, false, address, false, false],
   );
   return row?.id;
 }
