@@ -55,6 +55,22 @@ describe('log lines', () => {
     expect(time).to.match(/^2023-11-1\d \d\d:\d\d:\d\d,123$/);
   });
 
+  it('name the request which they belong to, whatever else runs at the time', async () => {
+    const { log, text } = memoryLog();
+    const logger = log.logger('nova.rpc');
+    const work = (requestId: string): Promise<void> =>
+      withLogContext(new Context({ ...context, requestId }), async () => {
+        for (let step = 0; step < 3; step += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 1));
+          logger.audit(`of ${requestId}`);
+        }
+      });
+    await Promise.all(['a', 'b', 'c'].map(work));
+    const lines = text().trimEnd().split('\n');
+    expect(lines).to.have.length(9);
+    for (const line of lines) expect(line).to.match(/\[(\w) demo None\] of \1$/);
+  });
+
   it('prefix a trace, and further lines of a message, so that none can be forged', () => {
     const { log, text } = memoryLog();
     const error = new Error('bad');

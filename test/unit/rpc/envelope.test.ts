@@ -12,6 +12,7 @@ import {
   resultBodies,
 } from '../../../common/rpc/envelope.js';
 import { failureOf } from '../../../common/rpc/failure.js';
+import { ReplyGatherer } from '../../../common/rpc/replies.js';
 import { createNotifier } from '../../../common/rpc/notifier.js';
 import type { Transport } from '../../../common/rpc/transport.js';
 import { testRuntime } from '../../support/runtime.js';
@@ -101,6 +102,31 @@ describe('failures', () => {
     expect(failureOf(new RemoteError('NoMoreFixedIps', 'none', ["it's\n"])).slice(0, 2)).to.deep.equal([
       'RemoteError',
       "NoMoreFixedIps none\n[u'it\\'s\\n']",
+    ]);
+  });
+});
+
+describe('the replies of a call', () => {
+  const gathered = (...replies: object[]): unknown[] => {
+    const gatherer = new ReplyGatherer();
+    return replies.map((reply) => {
+      const step = gatherer.accept(JSON.stringify(reply));
+      return step.kind === 'end' ? [step.reply.result, step.reply.failure, step.rest] : step.kind;
+    });
+  };
+  const none = { result: null, failure: null };
+
+  it('end with the null after the result; a null result has one of its own', () => {
+    expect(gathered({ result: 5, failure: null }, none)).to.deep.equal(['more', [5, null, 'clean']]);
+    expect(gathered(none)).to.deep.equal([[null, null, 'ending']]);
+  });
+
+  it('may say that they end, as those of later releases do', () => {
+    const ending = { ...none, ending: true };
+    expect(gathered({ result: [], failure: null }, ending)).to.deep.equal(['more', [[], null, 'clean']]);
+    expect(gathered(none)).to.deep.equal([[null, null, 'ending']]);
+    expect(gathered({ ...none, failure: ['ApiError', 'no', []], ending: true })).to.deep.equal([
+      [null, ['ApiError', 'no', []], 'unsure'],
     ]);
   });
 });
