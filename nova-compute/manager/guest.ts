@@ -100,7 +100,10 @@ export function injectNetworkInfo(
   });
 }
 
-/** Has nova-network give the instance another address, and tells the guest (nova 2011.3, add_fixed_ip_to_instance). */
+/**
+ * Has nova-network give the instance another address, and tells the guest (nova 2011.3, add_fixed_ip_to_instance, which
+ * doesn't wait for nova-network, so that the guest may be told what it had before).
+ */
 export function addFixedIp(
   parts: ComputeParts,
   context: Context,
@@ -108,7 +111,7 @@ export function addFixedIp(
   delivery: Delivery,
 ): Checked {
   return withNetworkChanged(parts, context, 'add_fixed_ip_to_instance', args.instance_id, delivery, (id, admin) =>
-    parts.rpc.network.cast.add_fixed_ip_to_instance(admin, {
+    parts.rpc.network.call.add_fixed_ip_to_instance(admin, {
       instance_id: id,
       host: parts.runtime.host,
       network_id: args.network_id,
@@ -124,7 +127,7 @@ export function removeFixedIp(
   delivery: Delivery,
 ): Checked {
   return withNetworkChanged(parts, context, 'remove_fixed_ip_from_instance', args.instance_id, delivery, (id, admin) =>
-    parts.rpc.network.cast.remove_fixed_ip_from_instance(admin, { instance_id: id, address: args.address }),
+    parts.rpc.network.call.remove_fixed_ip_from_instance(admin, { instance_id: id, address: args.address }),
   );
 }
 
@@ -134,7 +137,7 @@ function withNetworkChanged(
   method: string,
   instanceId: InstanceId,
   delivery: Delivery,
-  change: (id: number, admin: Context) => Promise<void>,
+  change: (id: number, admin: Context) => Promise<unknown>,
 ): Checked {
   return unlessLocked(parts, context, { method, instanceId, delivery }, async (instance) => {
     const admin = context.elevated();
