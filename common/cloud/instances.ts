@@ -1,6 +1,7 @@
 import type { Context } from '../context.js';
 import { hasTable } from '../db/indexes.js';
 import { failInstance } from '../db/instanceActions.js';
+import { instancesByIds } from '../db/instanceClaims.js';
 import { findInstance, requestTermination } from '../db/instances.js';
 import { extraSpecsOf, getInstanceTypeByName, listInstanceTypes } from '../db/instanceTypes.js';
 import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
@@ -114,6 +115,15 @@ export class Instances {
     const [view] = (await this.describe(context, { ids: [id] })).filter(({ row }) => !row.deleted);
     if (view === undefined) throw new InstanceNotFound(id);
     return view;
+  }
+
+  /**
+   * Throws InstanceNotFound, and ApiError for a locked one, when one of these instances isn't the caller's to change: before
+   * any of them is.
+   */
+  async requireAll(context: Context, ids: readonly number[]): Promise<void> {
+    const rows = new Map((await instancesByIds(this.parts.db, ids)).map((row) => [row.id, row]));
+    for (const id of ids) refuseLocked(context, this.#ownRow(context, id, rows.get(id)));
   }
 
   /**
@@ -322,6 +332,10 @@ export class Instances {
   /** The caller's instance. A foreign one is as if it didn't exist. */
   async #own(context: Context, id: number, options: { terminated?: boolean } = {}): Promise<InstanceRow> {
     const row = await findInstance(this.parts.db, id, options.terminated === true ? { deleted: 'any' } : {});
+    return this.#ownRow(context, id, row);
+  }
+
+  #ownRow(context: Context, id: number, row: InstanceRow | undefined): InstanceRow {
     const visible = row !== undefined && (!row.deleted || (row.deleted_at ?? '') >= this.#terminatedSince());
     if (!visible || !(context.isAdmin || row.project_id === context.requireProject())) throw new InstanceNotFound(id);
     return row;

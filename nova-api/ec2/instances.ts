@@ -97,6 +97,7 @@ export const instanceActions: Ec2Actions = {
     roles: sysadmin,
     params: instanceIds,
     async run(cloud, context, { InstanceId: ids }) {
+      await cloud.instances.requireAll(context, ids);
       for (const id of new Set(ids)) await cloud.instances.reboot(context, id);
       return done;
     },
@@ -138,12 +139,16 @@ export const instanceActions: Ec2Actions = {
   ...tagActions,
 };
 
-/** An action which changes the state of instances, one after the other: those before one which fails have changed. */
+/**
+ * An action which changes the state of instances, one after the other. When one is not there, or not the caller's, none
+ * changes; one which is in the wrong state stops the others after it.
+ */
 function stateChange(change: (cloud: Cloud, context: Context, id: number) => Promise<StateChange>): Ec2Action {
   return action({
     roles: sysadmin,
     params: instanceIds,
     async run(cloud, context, { InstanceId: ids }) {
+      await cloud.instances.requireAll(context, ids);
       const changes: StateChange[] = [];
       for (const id of new Set(ids)) changes.push(await change(cloud, context, id));
       return { instancesSet: changes.map(stateChangeItem), ...done };

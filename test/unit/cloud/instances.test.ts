@@ -263,6 +263,30 @@ describe('rules about instances', () => {
       expect([row.vm_state, row.task_state, row.deleted]).to.deep.equal(['active', 'deleting', false]);
     });
 
+    it('tells the host whatever state the instance is in', async () => {
+      rules = await rulesCloud();
+      const states = [
+        'active',
+        'paused',
+        'suspended',
+        'rescued',
+        'stopped',
+        'error',
+        'building',
+        'resizing',
+        'migrating',
+      ];
+      for (const vmState of states) {
+        const id = await runOne();
+        await running(id);
+        await changeInstance(rules.db, id, { vm_state: vmState, task_state: 'rebooting' });
+        rules.published.length = 0;
+        await rules.cloud.instances.terminate(rules.context(), id);
+        expect(casts('terminate_instance'), vmState).to.have.length(1);
+        expect((await instance(id))!.task_state, vmState).to.equal('deleting');
+      }
+    });
+
     it('deletes at once what is on no host, and its volumes, and then shows it as terminated for a while', async () => {
       rules = await rulesCloud();
       const fields = { project_id: 'demo', size: 1, attach_status: 'detached', host: 'cloud1', status: 'available' };

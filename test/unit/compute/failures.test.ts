@@ -158,6 +158,32 @@ describe('nova-compute when something fails', () => {
     expect(await world.row(id)).to.include({ deleted: true });
   });
 
+  it('terminates an instance in any state, and one whose parts are gone already', async () => {
+    const on = await compute();
+    const states = ['active', 'paused', 'suspended', 'rescued', 'stopped', 'error', 'resizing', 'shutoff', 'gone'];
+    for (const state of states) {
+      const id = await world.instance();
+      const volumeId = await world.volume();
+      await world.db.insert('block_device_mapping', { instance_id: id, device_name: '/dev/vdb', volume_id: volumeId });
+      await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+      const hasMachine = !['stopped', 'gone'].includes(state);
+      if (!hasMachine) await on.driver.destroy(nameOf(id));
+      if (state === 'shutoff') await on.driver.crash(nameOf(id), powerState.shutoff);
+      if (state === 'gone') {
+        world.network.addresses.delete(id);
+        await world.db.run('DELETE FROM volumes WHERE id = ?', [volumeId]);
+      }
+      const vmState = ['shutoff', 'gone'].includes(state) ? 'active' : state;
+      await world.api(id, { vm_state: vmState, task_state: 'deleting' });
+      await on.manager.handlers.terminate_instance(context, { instance_id: id }, delivery());
+      expect(await world.row(id), state).to.include({ deleted: true, vm_state: 'deleted' });
+      expect(await on.driver.info(nameOf(id)), state).to.equal(undefined);
+      expect(world.network.addresses.has(id), state).to.equal(false);
+      expect(await world.mappings(id), state).to.deep.equal([]);
+      if (state !== 'gone') expect(await world.volumeRow(volumeId), state).to.include({ status: 'available' });
+    }
+  });
+
   it('leaves a volume available when it cannot be plugged in, and in-use when it cannot be unplugged', async () => {
     const on = await compute({ fake_fail: ['attach'] });
     const id = await world.instance();
@@ -218,6 +244,19 @@ describe('nova-compute when something fails', () => {
     for (const task of on.manager.periodicTasks) await task.run(context);
     expect(await world.row(ids[0]!)).to.include({ power_state: 0, vm_state: 'active', task_state: null });
     expect(await world.row(ids[1]!)).to.include({ power_state: 1, vm_state: 'active', task_state: 'rebooting' });
+  });
+
+  it('asks the hypervisor once for all machines in the sync', async () => {
+    const on = await compute();
+    for (const id of [await world.instance(), await world.instance(), await world.instance()]) {
+      await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+    }
+    const asked: string[] = [];
+    const { list, info } = on.driver;
+    on.driver.list = () => (asked.push('list'), list.call(on.driver));
+    on.driver.info = (name) => (asked.push('info'), info.call(on.driver, name));
+    await on.manager.periodicTasks.find(({ name }) => name === 'sync_power_states')!.run(context);
+    expect(asked).to.deep.equal(['list']);
   });
 
   it('records a crash of a machine at once', async () => {

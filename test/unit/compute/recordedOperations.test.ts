@@ -184,9 +184,7 @@ describe('operations of nova-compute beside the recordings of 2011.3', () => {
     await handlers.add_fixed_ip_to_instance(context, { instance_id: id, network_id: 4 }, delivery());
     await handlers.remove_fixed_ip_from_instance(context, { instance_id: id, address: '10.2.0.37' }, delivery());
     const all = messagesOf('osapi_multinic').filter(({ routing_key }) => routing_key === 'network');
-    expect(sent()).to.deep.equal(
-      all.map(({ body }) => ['call', 'network', body.method, keysOf(body.args)]),
-    );
+    expect(sent()).to.deep.equal(all.map(({ body }) => ['call', 'network', body.method, keysOf(body.args)]));
   });
 
   it('answers where consoles are, the host is proxied, and what hosts can do', async () => {

@@ -109,6 +109,12 @@ describe('statements', () => {
     expect(left?.count).to.equal(0);
   });
 
+  it('add no floating address twice', async () => {
+    expect(await createFloatingIps(db, ['192.0.2.1', '192.0.2.2', '192.0.2.1'])).to.equal(2);
+    expect(await createFloatingIps(db, ['192.0.2.2', '192.0.2.3'])).to.equal(1);
+    expect(await db.all('SELECT address FROM floating_ips')).to.have.length(3);
+  });
+
   it('delete no floating address where one cannot be', async () => {
     const three = addresses(3);
     await createFloatingIps(db, three);

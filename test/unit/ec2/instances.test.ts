@@ -204,6 +204,17 @@ describe('EC2 actions about instances', () => {
     expect(await refusal('RebootInstances', { 'InstanceId.1': 'i-00000009' })).to.equal('InstanceNotFound');
   });
 
+  it('a change of several instances changes none when one of them is not there', async () => {
+    await ask('RunInstances', run);
+    await setState(1, 'active');
+    const wrong = { 'InstanceId.1': 'i-00000001', 'InstanceId.2': 'i-00000009' };
+    for (const action of ['TerminateInstances', 'StopInstances', 'StartInstances', 'RebootInstances']) {
+      expect(await refusal(action, wrong), action).to.equal('InstanceNotFound');
+    }
+    const row = await rules.db.first('SELECT vm_state, task_state, deleted FROM instances WHERE id = ?', [1]);
+    expect(row).to.deep.equal({ vm_state: 'active', task_state: null, deleted: false });
+  });
+
   it('DescribeInstanceStatus shows running instances, or all', async () => {
     await ask('RunInstances', { ...run, MaxCount: '2' });
     await setState(1, 'active');
