@@ -1,6 +1,6 @@
 import { FloatingIpAlreadyInUse, FloatingIpNotFoundForAddress, FixedIpNotFoundForAddress } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
-import type { Db, Queryable, Tx } from './db.js';
+import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import { checkFloatingIps } from './quotas.js';
 import type { FloatingIpRow } from './rows.js';
 import { lockWhere, rowsWhere } from './where.js';
