@@ -3,7 +3,8 @@ import { Cloud } from '../../common/cloud/cloud.js';
 import type { InstanceRow, MigrationRow } from '../../common/db/rows.js';
 import { newestMigration } from '../../common/db/migrations.js';
 import type { Values } from '../../common/db/db.js';
-import { delivery, userContext, type ComputeWorld, type TestCompute } from './computeWorld.js';
+import { userContext, type ComputeWorld, type TestCompute } from './computeWorld.js';
+import { delivery } from './fakeRpc.js';
 
 type Flags = Partial<Record<FlagName, unknown>>;
 

@@ -15,12 +15,13 @@ import type { Delivery } from '../../common/rpc/types.js';
 import { never, type RealRuntime } from '../../common/runtime/real.js';
 import { ComputeManager } from '../../nova-compute/manager/index.js';
 import { FakeDriver } from '../../nova-compute/virt/fake/fakeDriver.js';
+import { delivery, fakeRpc, type Sending } from './fakeRpc.js';
 import { MemoryImages } from './memoryImages.js';
 import { testRuntime, type MemoryLog } from './runtime.js';
 
 /** A message which a daemon sent. */
 export interface SentMessage {
-  kind: 'call' | 'cast' | 'fanout' | 'notify';
+  kind: Sending;
   routingKey: string;
   method: string;
   args: Record<string, unknown>;
@@ -303,9 +304,9 @@ export class ComputeWorld {
   }
 
   #rpc(lifeline: Lifeline): Rpc {
-    const send = (kind: SentMessage['kind'], routingKey: string, method: string, args: object): Promise<unknown> =>
+    return fakeRpc((kind, routingKey, method, args) =>
       lifeline.effect(async () => {
-        this.sent.push({ kind, routingKey, method, args: { ...args } });
+        this.sent.push({ kind, routingKey, method, args });
         if (kind === 'call' && routingKey.startsWith('compute.')) {
           const answer = await this.#handle(routingKey, method, args);
           // who died meanwhile answers nothing
@@ -313,39 +314,9 @@ export class ComputeWorld {
           return answer;
         }
         return routingKey === 'network' ? this.network.answer(method, { ...args }) : null;
-      });
-    const target = (routingKey: string): never =>
-      ({
-        call: methods((method, _context, args) => send('call', routingKey, method, args)),
-        cast: methods((method, _context, args) => send('cast', routingKey, method, args)),
-      }) as never;
-    return {
-      scheduler: target('scheduler'),
-      network: target('network'),
-      computeOn: (host) => target(`compute.${host}`),
-      networkOn: (host) => target(`network.${host}`),
-      volumeOn: (host) => target(`volume.${host}`),
-      target: (routingKey) => target(routingKey),
-      fanout: async (_context, topic, method, args) => void (await send('fanout', `${topic}_fanout`, method, args)),
-      notify: async (priority, body) =>
-        void (await send('notify', `notifications.${priority.toLowerCase()}`, String(body['event_type']), body)),
-    };
+      }),
+    );
   }
-}
-
-function methods(send: (method: string, context: Context, args: object) => Promise<unknown>): unknown {
-  return new Proxy({}, { get: (_, method) => (context: Context, args: object) => send(String(method), context, args) });
-}
-
-/** A delivery which remembers whether it was acknowledged. */
-export function delivery(): Delivery & { accepted: boolean } {
-  return {
-    accepted: false,
-    redelivered: false,
-    accept() {
-      this.accepted = true;
-    },
-  };
 }
 
 /** The context of a user. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Cloud } from '../../common/cloud/cloud.js';
 import type { CloudParts } from '../../common/cloud/parts.js';
 import { adminContext, Context } from '../../common/context.js';
+import { writeComputeNode, type ComputeNodeFigures } from '../../common/db/computeNodes.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db, Values } from '../../common/db/db.js';
 import type { InstanceRow, SnapshotRow, TableName, VolumeRow } from '../../common/db/rows.js';
@@ -19,11 +20,13 @@ import { chooseSchedulerDriver } from '../../nova-scheduler/drivers/registry.js'
 import { capabilitiesOf, schedulerManager } from '../../nova-scheduler/manager/manager.js';
 import { chooseVolumeDriver } from '../../nova-volume/drivers/registry.js';
 import { volumeManager } from '../../nova-volume/manager/manager.js';
+import { delivery, fakeRpc, outcome, type Sending } from './fakeRpc.js';
+import { emptyHost } from './hosts.js';
 import { testRuntime, type MemoryLog } from './runtime.js';
 
 /** A message which somebody sent. */
 export interface Sent {
-  kind: 'call' | 'cast' | 'fanout';
+  kind: Sending;
   routingKey: string;
   method: string;
   args: Record<string, unknown>;
@@ -105,6 +108,12 @@ export class VolumeWorld {
     if (Object.keys(values).length > 0) await this.db.update('services', values, 'id = ?', [id], { updatedAt: false });
   }
 
+  /** A compute host which is up, with its own figures; an empty one where they don't say otherwise. */
+  async computeHost(host: string, figures: Partial<ComputeNodeFigures> = {}): Promise<void> {
+    await this.service(host, 'compute');
+    await writeComputeNode(this.db, host, { ...emptyHost, ...figures });
+  }
+
   /** Delivers what waits, and what that brings about, to the daemon of its routing key; what nobody serves stays. */
   async deliver(daemons: Readonly<Record<string, TestDaemon>>): Promise<void> {
     for (;;) {
@@ -118,16 +127,25 @@ export class VolumeWorld {
   /** Has a daemon work on a message; resolves, undefined, also when it is killed meanwhile. */
   async handle(
     daemon: TestDaemon,
-    message: Sent,
-    delivery: Delivery & { accepted: boolean } = newDelivery(),
+    message: Pick<Sent, 'method' | 'args' | 'context'>,
+    receipt: Delivery = delivery(),
   ): Promise<unknown> {
     const { manager, runtime } = daemon;
-    const handler = (manager.handlers as Record<string, (...args: unknown[]) => Promise<unknown>>)[message.method];
+    const { method, args, context } = message;
+    const handler = (manager.handlers as Record<string, (...args: unknown[]) => Promise<unknown>>)[method];
     const work =
-      handler === undefined
-        ? manager.fallback!(message.context, message.method, message.args, delivery)
-        : handler(message.context, message.args, delivery);
+      handler === undefined ? manager.fallback!(context, method, args, receipt) : handler(context, args, receipt);
     return orDeath(work, runtime);
+  }
+
+  /** What a daemon makes of a message: its answer, or `Class text` of what it throws. */
+  async ask(
+    daemon: TestDaemon,
+    method: string,
+    args: Record<string, unknown>,
+    context = caller(this.runtime),
+  ): Promise<unknown> {
+    return outcome(this.handle(daemon, { method, args, context }));
   }
 
   async volume(values: Values<'volumes'> = {}): Promise<VolumeRow> {
@@ -199,15 +217,10 @@ export class VolumeWorld {
 
   /** The sending side for one daemon; `effect` does what reaches the outside. */
   rpc(effect: <T>(work: () => Promise<T>) => Promise<T> = (work) => work()): Rpc {
-    const send = (
-      kind: Sent['kind'],
-      routingKey: string,
-      method: string,
-      context: Context,
-      args: object,
-    ): Promise<null> =>
+    return fakeRpc((kind, routingKey, method, args, context) =>
       effect(async () => {
         if (this.unreachable.has(routingKey)) throw new MessageNotDelivered(`No queue takes ${routingKey}`);
+        if (context === null) return null;
         const message: Sent = {
           kind,
           routingKey,
@@ -218,24 +231,8 @@ export class VolumeWorld {
         this.sent.push(message);
         this.waiting.push(message);
         return null;
-      });
-    const side = (kind: Sent['kind'], key: string): unknown =>
-      new Proxy(
-        {},
-        { get: (_, method) => (context: Context, args: object) => send(kind, key, String(method), context, args) },
-      );
-    const target = (key: string): never => ({ call: side('call', key), cast: side('cast', key) }) as never;
-    return {
-      scheduler: target('scheduler'),
-      network: target('network'),
-      computeOn: (host) => target(`compute.${host}`),
-      networkOn: (host) => target(`network.${host}`),
-      volumeOn: (host) => target(`volume.${host}`),
-      target: (key) => target(key),
-      fanout: async (context, topic, method, args) =>
-        void (await send('fanout', `${topic}_fanout`, method, context, args)),
-      notify: async () => undefined,
-    };
+      }),
+    );
   }
 
   async #daemon(
@@ -285,17 +282,6 @@ export class VolumeWorld {
 /** A caller of project acme. */
 export function caller(runtime: RealRuntime, fields: Partial<Context> = {}): Context {
   return new Context({ ...adminContext(runtime), isAdmin: false, userId: 'joe', projectId: 'acme', ...fields });
-}
-
-/** A delivery which remembers whether it was acknowledged. */
-export function newDelivery(): Delivery & { accepted: boolean } {
-  return {
-    accepted: false,
-    redelivered: false,
-    accept() {
-      this.accepted = true;
-    },
-  };
 }
 
 /** What `work` answers; undefined when the runtime is halted, and what ran has come to rest, before it does. */

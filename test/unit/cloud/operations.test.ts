@@ -5,7 +5,8 @@ import type { Context } from '../../../common/context.js';
 import type { Values } from '../../../common/db/db.js';
 import type { InstanceRow } from '../../../common/db/rows.js';
 import { ComputePair } from '../../support/computePair.js';
-import { ComputeWorld, delivery, userContext } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 import { recordings } from '../../support/recordings.js';
 
 type Recorded = { exchange: string; routing_key: string; body: { method?: string; args?: object; _msg_id?: string } };

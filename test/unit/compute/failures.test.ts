@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { MessageNotDelivered, RpcTimeout } from '../../../common/errors.js';
 import { powerState } from '../../../nova-compute/virt/driver.js';
-import { ComputeWorld, delivery, noMoreFixedIps, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { ComputeWorld, noMoreFixedIps, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 
 const context = userContext();
 const nameOf = (id: number): string => `instance-${id.toString(16).padStart(8, '0')}`;

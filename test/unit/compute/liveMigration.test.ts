@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { powerState } from '../../../nova-compute/virt/driver.js';
 import type { InstanceRow } from '../../../common/db/rows.js';
 import { ComputePair, nameOf } from '../../support/computePair.js';
-import { ComputeWorld, delivery } from '../../support/computeWorld.js';
+import { ComputeWorld } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 
 describe('a live migration between two nova-computes', () => {
   let world: ComputeWorld;

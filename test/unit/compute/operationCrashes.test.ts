@@ -3,7 +3,8 @@ import type { Values } from '../../../common/db/db.js';
 import type { ComputeRpc } from '../../../common/rpc/compute.js';
 import type { RpcHandlers } from '../../../common/rpc/types.js';
 import { powerState } from '../../../nova-compute/virt/driver.js';
-import { ComputeWorld, delivery, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 
 const context = userContext();
 const nameOf = (id: number): string => `instance-${id.toString(16).padStart(8, '0')}`;

@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import type { Values } from '../../../common/db/db.js';
 import type { ComputeRpc } from '../../../common/rpc/compute.js';
 import { powerState } from '../../../nova-compute/virt/driver.js';
-import { ComputeWorld, delivery, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext, type TestCompute } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 import { recordings } from '../../support/recordings.js';
 
 type State = { vm_state: string; task_state: string | null; host: string };

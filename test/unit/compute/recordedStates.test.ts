@@ -1,7 +1,8 @@
 import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import type { RunInstanceArgs } from '../../../common/rpc/compute.js';
-import { ComputeWorld, delivery, userContext, type SentMessage, type TestCompute } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext, type SentMessage, type TestCompute } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 import { recordings } from '../../support/recordings.js';
 
 type State = { vm_state: string; task_state: string | null; power_state: number; host: string | null };

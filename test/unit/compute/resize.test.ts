@@ -2,7 +2,8 @@ import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import { powerState } from '../../../nova-compute/virt/driver.js';
 import { ComputePair, nameOf } from '../../support/computePair.js';
-import { ComputeWorld, delivery, userContext } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 import { recordings } from '../../support/recordings.js';
 
 type Body = { method?: string; args?: Record<string, unknown>; _msg_id?: string };

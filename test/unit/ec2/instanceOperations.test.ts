@@ -6,7 +6,8 @@ import { cloudActions } from '../../../nova-api/ec2/index.js';
 import { readParams } from '../../../nova-api/ec2/params.js';
 import { successDocument } from '../../../nova-api/ec2/xml.js';
 import { ComputePair } from '../../support/computePair.js';
-import { ComputeWorld, delivery, userContext } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext } from '../../support/computeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
 
 const user = userContext();
 const admin = userContext({ isAdmin: true });

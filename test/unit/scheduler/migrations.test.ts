@@ -8,7 +8,9 @@ import { dbTime } from '../../../common/time.js';
 import { chooseSchedulerDriver } from '../../../nova-scheduler/drivers/registry.js';
 import { capabilitiesOf, schedulerManager } from '../../../nova-scheduler/manager/manager.js';
 import { ComputePair } from '../../support/computePair.js';
-import { ComputeWorld, delivery, userContext } from '../../support/computeWorld.js';
+import { ComputeWorld, userContext } from '../../support/computeWorld.js';
+import { delivery, outcome } from '../../support/fakeRpc.js';
+import { emptyHost } from '../../support/hosts.js';
 import { recordings } from '../../support/recordings.js';
 
 type Recorded = { exchange: string; routing_key: string; body: { method?: string; args?: object; _msg_id?: string } };
@@ -32,22 +34,13 @@ describe('nova-scheduler and instances which go to another host', () => {
   }
 
   async function addHost(host: string, node: Values<'compute_nodes'> = {}): Promise<void> {
-    const service = { host, binary: 'nova-compute', topic: 'compute', report_count: 1, disabled: false };
-    const id = await world.db.insert('services', { ...service, updated_at: now() });
-    await world.db.insert('compute_nodes', {
-      service_id: id,
-      vcpus: 4,
-      memory_mb: 4096,
-      local_gb: 100,
-      vcpus_used: 0,
-      memory_mb_used: 0,
-      local_gb_used: 0,
-      hypervisor_type: 'QEMU',
-      hypervisor_version: 14001,
-      cpu_info: '{"arch": "x86_64"}',
-      ...node,
-    });
+    const id = await addService(host, 'compute');
+    await world.db.insert('compute_nodes', { service_id: id, ...emptyHost, ...node });
   }
+  const addService = (host: string, topic: string): Promise<number> => {
+    const service = { host, binary: `nova-${topic}`, topic, report_count: 1, disabled: false };
+    return world.db.insert('services', { ...service, updated_at: now() });
+  };
   const now = (): string => dbTime(pair.source.runtime.clock.now());
   const change = (
     table: 'services' | 'compute_nodes',
@@ -61,8 +54,6 @@ describe('nova-scheduler and instances which go to another host', () => {
           `UPDATE compute_nodes SET ${set} = ? WHERE service_id = (SELECT id FROM services WHERE host = ? AND binary = 'nova-compute')`,
           [value, host],
         );
-  const outcome = (work: Promise<unknown>): Promise<unknown> =>
-    work.catch((error: Error) => `${error.name} ${error.message}`);
   const live = (instance: InstanceRow, more: object = {}, context = admin): Promise<unknown> => {
     const args = { topic: 'compute', instance_id: instance.id, dest: pair.names[1], block_migration: false, ...more };
     return outcome(scheduler.handlers.live_migration(context, args, delivery()));
@@ -78,14 +69,7 @@ describe('nova-scheduler and instances which go to another host', () => {
       attach_status: 'attached',
       instance_id: instance.id,
     });
-    await world.db.insert('services', {
-      host: 'v',
-      binary: 'nova-volume',
-      topic: 'volume',
-      updated_at: now(),
-      report_count: 1,
-      disabled: false,
-    });
+    await addService('v', 'volume');
     expect(await live(instance)).to.equal(null);
     const file = readFileSync(new URL('amqp/flows/live_migration.json', recordings), 'utf8');
     const recorded = (JSON.parse(file) as Recorded[]).filter(
@@ -125,14 +109,7 @@ describe('nova-scheduler and instances which go to another host', () => {
     expect(await live(instance)).to.equal(`InstanceNotRunning Instance ${instance.id} is not running.`);
     await world.api(instance.id, { power_state: 1 });
     expect(await live(instance)).to.match(/^VolumeServiceUnavailable /);
-    await world.db.insert('services', {
-      host: 'v',
-      binary: 'nova-volume',
-      topic: 'volume',
-      updated_at: now(),
-      report_count: 1,
-      disabled: false,
-    });
+    await addService('v', 'volume');
     expect(await live(instance)).to.match(new RegExp(`^ComputeServiceUnavailable .*${source}`));
     await change('services', source, 'updated_at', now());
     expect(await live(instance, { dest: 'nowhere' })).to.equal(

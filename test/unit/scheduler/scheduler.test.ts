@@ -1,11 +1,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { writeComputeNode } from '../../../common/db/computeNodes.js';
+import type { Context } from '../../../common/context.js';
 import { reserveInstanceHost, waitingForRun } from '../../../common/db/scheduling.js';
 import { projectRoot } from '../../../common/projectRoot.js';
 import { dbTime } from '../../../common/time.js';
-import { caller, VolumeWorld, type Sent, type TestDaemon } from '../../support/volumeWorld.js';
+import { caller, VolumeWorld, type TestDaemon } from '../../support/volumeWorld.js';
 
 const simple = { scheduler_driver: 'nova.scheduler.simple.SimpleScheduler' };
 const noHost = 'Scheduler was unable to locate a host for this request. Is the appropriate service running?';
@@ -31,19 +31,10 @@ describe('nova-scheduler', () => {
     world = await VolumeWorld.create();
   });
 
-  const message = (method: string, args: Record<string, unknown>, context = caller(world.runtime)): Sent => ({
-    kind: 'cast',
-    routingKey: 'scheduler',
-    method,
-    args,
-    context,
-  });
-  const run = (id: number, context = caller(world.runtime)): Sent =>
-    message('run_instance', { topic: 'compute', instance_id: id, request_spec: null }, context);
-  /** What handling comes to: the answer, or `Class text`. */
-  async function outcome(sent: Sent): Promise<unknown> {
-    return world.handle(scheduler, sent).catch((error: Error) => `${error.name} ${error.message}`);
-  }
+  const ask = (method: string, args: Record<string, unknown>, context?: Context): Promise<unknown> =>
+    world.ask(scheduler, method, args, context);
+  const run = (id: number, context?: Context): Promise<unknown> =>
+    ask('run_instance', { topic: 'compute', instance_id: id, request_spec: null }, context);
   const toWhom = (): string[] => world.sent.map((sent) => `${sent.method} ${sent.routingKey}`);
   const longAgo = (): string => dbTime(world.runtime.clock.now() - 3_600_000);
 
@@ -56,7 +47,7 @@ describe('nova-scheduler', () => {
       const id = Number(asked!.body.args['instance_id']);
       await world.instance({ id, availability_zone: (asked!.body.args['availability_zone'] ?? null) as string | null });
       await world.writes();
-      await outcome(message('run_instance', asked!.body.args, caller(world.runtime, { isAdmin: true })));
+      await ask('run_instance', asked!.body.args, caller(world.runtime, { isAdmin: true }));
       expect(world.sent).to.have.length(1);
       expect(world.sent[0]).to.deep.include({ routingKey: passed!.routing_key, args: passed!.body.args });
       const [write] = await world.writes();
@@ -71,7 +62,7 @@ describe('nova-scheduler', () => {
     const [asked] = recording('run_no_valid_host');
     const id = Number(asked!.body.args['instance_id']);
     await world.instance({ id });
-    expect(await outcome(message('run_instance', asked!.body.args))).to.equal(`NoValidHost ${noHost}`);
+    expect(await ask('run_instance', asked!.body.args)).to.equal(`NoValidHost ${noHost}`);
     expect(await world.instanceRow(id)).to.include({ vm_state: 'error', task_state: null, host: null });
     expect(await world.reason(id)).to.equal(noHost);
     expect(world.sent).to.deep.equal([]);
@@ -83,12 +74,12 @@ describe('nova-scheduler', () => {
     await world.service('cloud2', 'compute');
     world.unreachable.add('compute.cloud1');
     await world.instance();
-    await outcome(run(1));
+    await run(1);
     expect(toWhom()).to.deep.equal(['run_instance compute.cloud2']);
     expect(await world.instanceRow(1)).to.include({ host: 'cloud2', task_state: 'scheduling' });
     world.unreachable.add('compute.cloud2');
     await world.instance();
-    await outcome(run(2));
+    await run(2);
     expect(await world.instanceRow(2)).to.include({ vm_state: 'error', task_state: null, host: null });
     expect(await world.reason(2))
       .to.include('cloud1')
@@ -102,9 +93,9 @@ describe('nova-scheduler', () => {
     await world.instance({ task_state: 'networking', host: 'cloud1' });
     await world.instance({ task_state: 'deleting' });
     await world.instance({ host: 'cloud2', vcpus: 3 });
-    for (const id of [1, 2, 99]) expect(await outcome(run(id))).to.equal(null);
+    for (const id of [1, 2, 99]) expect(await run(id)).to.equal(null);
     expect(world.sent).to.deep.equal([]);
-    await outcome(run(3));
+    await run(3);
     expect(toWhom()).to.deep.equal(['run_instance compute.cloud2']);
   });
 
@@ -116,35 +107,30 @@ describe('nova-scheduler', () => {
     const zones = ['nova:cloud2', 'nova:cloud2', 'nova:cloud3', 'nova:cloud4'];
     for (const availability_zone of zones) await world.instance({ availability_zone });
     const admin = caller(world.runtime, { isAdmin: true });
-    await outcome(run(1));
-    await outcome(run(2, admin));
+    await run(1);
+    await run(2, admin);
     expect(toWhom()).to.deep.equal(['run_instance compute.cloud1', 'run_instance compute.cloud2']);
-    expect(await outcome(run(3, admin))).to.equal('WillNotSchedule Host cloud3 is not alive');
-    expect(await outcome(run(4, admin))).to.equal(
-      'HostBinaryNotFound Could not find binary nova-compute on host cloud4.',
-    );
+    expect(await run(3, admin)).to.equal('WillNotSchedule Host cloud3 is not alive');
+    expect(await run(4, admin)).to.equal('HostBinaryNotFound Could not find binary nova-compute on host cloud4.');
     expect((await world.instanceRow(4)).vm_state).to.equal('error');
   });
 
   it('leaves hosts alone whose memory or disk is given away, as long as one has room', async () => {
     scheduler = await world.scheduler();
-    const figures = { vcpus: 8, vcpus_used: 0, memory_mb_used: 0, local_gb_used: 0, hypervisor_version: 1 };
     const sizes = { cloud1: [1024, 500], cloud2: [4096, 30], cloud3: [4096, 500] } as const;
     for (const [host, [memory_mb, local_gb]] of Object.entries(sizes)) {
-      await world.service(host, 'compute');
-      const texts = { hypervisor_type: 'QEMU', cpu_info: '{}' };
-      await writeComputeNode(world.db, host, { ...figures, ...texts, memory_mb, local_gb });
+      await world.computeHost(host, { memory_mb, local_gb });
     }
     const given = { vm_state: 'active', task_state: null, memory_mb: 512, local_gb: 20 };
     for (const host of ['cloud1', 'cloud2', 'cloud2', 'cloud3']) await world.instance({ ...given, host });
     await world.instance({ ...given, host: 'cloud2', deleted: true });
     const small = { memory_mb: 1024, local_gb: 20 };
-    for (let round = 0; round < 12; round += 1) await outcome(run(await world.instance(small)));
+    for (let round = 0; round < 12; round += 1) await run(await world.instance(small));
     expect(new Set(toWhom())).to.deep.equal(new Set(['run_instance compute.cloud3']));
 
     // no host has room: as in 2011.3 any will do
     world.sent.length = 0;
-    for (let round = 0; round < 24; round += 1) await outcome(run(await world.instance({ memory_mb: 9000 })));
+    for (let round = 0; round < 24; round += 1) await run(await world.instance({ memory_mb: 9000 }));
     expect(new Set(toWhom()).size).to.be.greaterThan(1);
   });
 
@@ -155,7 +141,7 @@ describe('nova-scheduler', () => {
     await world.instance({ host: 'cloud1', vm_state: 'error', task_state: null });
     for (let id = 2; id <= 5; id += 1) {
       await world.instance();
-      await outcome(run(id));
+      await run(id);
     }
     expect(toWhom().map((line) => line.slice(-6))).to.deep.equal(['cloud2', 'cloud1', 'cloud2']);
     expect(await world.reason(5)).to.equal('All hosts have too many cores');
@@ -229,7 +215,7 @@ describe('nova-scheduler', () => {
       const reply = answers.find((answer) => answer.exchange !== 'nova')!.body;
       world.sent.length = 0;
       const expected = reply.failure ? `${reply.failure[0]} ${reply.failure[1]}` : reply.result;
-      expect(await outcome(message(asked!.body.method, asked!.body.args)), flow).to.deep.equal(expected);
+      expect(await ask(asked!.body.method, asked!.body.args), flow).to.deep.equal(expected);
       expect(world.sent.map((sent) => [sent.routingKey, sent.method, sent.args])).to.deep.equal(
         passed === undefined ? [] : [[passed.routing_key, passed.body.method, passed.body.args]],
       );
@@ -240,11 +226,11 @@ describe('nova-scheduler', () => {
     scheduler = await world.scheduler();
     const [announced] = recording('periodic');
     for (const host of ['cloud2', 'cloud1']) {
-      await outcome(message('update_service_capabilities', { ...announced!.body.args, host }));
+      await ask('update_service_capabilities', { ...announced!.body.args, host });
     }
     for (const flow of ['scheduler_get_host_list', 'scheduler_get_zone_capabilities']) {
       const [asked, answer] = recording(flow);
-      expect(await outcome(message(asked!.body.method, {})), flow).to.deep.equal(answer!.body.result);
+      expect(await ask(asked!.body.method, {}), flow).to.deep.equal(answer!.body.result);
     }
   });
 
@@ -253,15 +239,15 @@ describe('nova-scheduler', () => {
     await world.service('cloud1', 'compute');
     const [asked, answer] = recording('scheduler_show_host_resources');
     const failure = answer!.body.failure!;
-    expect(await outcome(message('show_host_resources', asked!.body.args))).to.equal(`${failure[0]} ${failure[1]}`);
-    expect(await outcome(message('show_host_resources', { host: 'nowhere' }))).to.equal(
+    expect(await ask('show_host_resources', asked!.body.args)).to.equal(`${failure[0]} ${failure[1]}`);
+    expect(await ask('show_host_resources', { host: 'nowhere' })).to.equal(
       'ComputeHostNotFound Compute host nowhere could not be found.',
     );
     const figures = { vcpus: 8, memory_mb: 16384, local_gb: 100, vcpus_used: 1, memory_mb_used: 512, local_gb_used: 0 };
     const rest = { service_id: 1, hypervisor_type: 'fake', hypervisor_version: 1, cpu_info: '' };
     await world.db.insert('compute_nodes', { ...figures, ...rest });
     await world.instance({ host: 'cloud1', vcpus: 2 });
-    expect(await outcome(message('show_host_resources', { host: 'cloud1' }))).to.deep.equal({
+    expect(await ask('show_host_resources', { host: 'cloud1' })).to.deep.equal({
       resource: figures,
       usage: { acme: { vcpus: 2, memory_mb: 512, local_gb: 0 } },
     });
@@ -289,7 +275,7 @@ describe('nova-scheduler', () => {
     writeFileSync(path, `export default () => (${driver});\n`);
     scheduler = await world.scheduler({ scheduler_driver: path });
     await world.instance();
-    await outcome(run(1));
+    await run(1);
     expect(toWhom()).to.deep.equal(['run_instance compute.chosen']);
   });
 
@@ -298,11 +284,11 @@ describe('nova-scheduler', () => {
     const path = join(world.statePath, 'documented.mjs');
     writeFileSync(path, /```js\n([^]*?)```/.exec(text)![1]!);
     scheduler = await world.scheduler({ compute_scheduler_driver: path });
-    expect(await outcome(run(await world.instance()))).to.equal('NoValidHost No host for this');
+    expect(await run(await world.instance())).to.equal('NoValidHost No host for this');
     expect(await world.instanceRow(1)).to.include({ vm_state: 'error' });
     const announcement = { service_name: 'compute', host: 'node7', capabilities: { a: 1 } };
-    await outcome(message('update_service_capabilities', announcement));
-    await outcome(run(await world.instance()));
+    await ask('update_service_capabilities', announcement);
+    await run(await world.instance());
     expect(toWhom()).to.deep.equal(['run_instance compute.node7']);
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { allocateTarget } from '../../../common/db/iscsiTargets.js';
-import { caller, newDelivery, VolumeWorld, type Sent, type TestDaemon } from '../../support/volumeWorld.js';
+import { delivery } from '../../support/fakeRpc.js';
+import { caller, VolumeWorld, type Sent, type TestDaemon } from '../../support/volumeWorld.js';
 
 describe('nova-volume', () => {
   let world: VolumeWorld;
@@ -26,13 +27,13 @@ describe('nova-volume', () => {
       const first = await world.volumeDaemon();
       const sent = await prepare();
       first.killAt = killAt;
-      const delivery = newDelivery();
-      await world.handle(first, sent, delivery).catch(() => undefined);
+      const receipt = delivery();
+      await world.handle(first, sent, receipt).catch(() => undefined);
       const killed = first.runtime.halted;
       if (killed) {
         const second = await world.volumeDaemon();
-        if (!delivery.accepted)
-          await world.handle(second, sent, { ...newDelivery(), redelivered: true }).catch(() => undefined);
+        if (!receipt.accepted)
+          await world.handle(second, sent, { ...delivery(), redelivered: true }).catch(() => undefined);
       }
       await expectEnd(killAt);
       if (!killed) return killAt;
@@ -211,9 +212,9 @@ describe('nova-volume', () => {
     await world.volume({ ...creating, host: 'cloud2' });
     const daemon = await world.volumeDaemon();
     for (const volume_id of [1, 2]) {
-      const delivery = newDelivery();
-      await world.handle(daemon, message('create_volume', { volume_id }), delivery);
-      expect(delivery.accepted).to.equal(true);
+      const receipt = delivery();
+      await world.handle(daemon, message('create_volume', { volume_id }), receipt);
+      expect(receipt.accepted).to.equal(true);
     }
     expect(world.files()).to.deep.equal({});
     expect(await world.volumeRow(2)).to.include({ status: 'creating', host: 'cloud2' });
