@@ -11,7 +11,6 @@ import { listVolumesOfInstance } from '../../common/db/volumes.js';
 import { InstanceNotFound, errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import type { VolumeRpc } from '../../common/rpc/volume.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState } from '../virt/driver.js';
 import { recordFailure, withClaim } from './claimedWork.js';
@@ -84,10 +83,13 @@ async function move(moving: Moving, delivery: Delivery): Promise<void> {
 }
 
 async function sendMachine({ parts, context, instance, name, volumes, destination, block }: Moving): Promise<void> {
-  if (volumes.length > 0) {
-    const anyVolumeHost = parts.rpc.target<VolumeRpc>(parts.runtime.flags.volume_topic);
-    await anyVolumeHost.call.check_for_export(context, { instance_id: instance.id });
-  }
+  // each host knows its own volumes alone; 2011.3 asks any of them
+  const volumeHosts = new Set(volumes.flatMap(({ host }) => host ?? []));
+  await Promise.all(
+    [...volumeHosts].map((host) =>
+      parts.rpc.volumeOn(host).call.check_for_export(context, { instance_id: instance.id }),
+    ),
+  );
   const disk = block ? await parts.driver.diskInfo(name) : null;
   await parts.rpc.computeOn(destination).call.pre_live_migration(context, {
     instance_id: instance.id,

@@ -55,7 +55,7 @@ describe('a live migration between two nova-computes', () => {
       const network = ['call', 'network', 'get_instance_nw_info', ['host', 'instance_id', 'instance_type_id']];
       expect(sent()).to.deep.equal([
         ['cast', `compute.${source}`, 'live_migration', ['block_migration', 'dest', 'instance_id']],
-        ['call', 'volume', 'check_for_export', ['instance_id']],
+        ['call', 'volume.volumes1', 'check_for_export', ['instance_id']],
         ['call', `compute.${destination}`, 'pre_live_migration', ['block_migration', 'disk', 'instance_id']],
         network,
         network,
