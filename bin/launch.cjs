@@ -18,6 +18,12 @@ module.exports = async function launch(folder) {
     process.stderr.write(`${name}: the program is not built; run \`npm run build\` in ${join(__dirname, '..')}\n`);
     process.exit(1);
   }
+  // Whoever read the output has left (`… | head`): no reason to break off what is being done.
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error) => {
+      if (error.code !== 'EPIPE') throw error;
+    });
+  }
   const { main } = await import(pathToFileURL(entry).href);
   if (typeof main === 'function') process.exitCode = await main(process.argv.slice(2));
 };

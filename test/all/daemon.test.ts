@@ -1,8 +1,9 @@
 import { expect } from 'chai';
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runProgramToEnd, spawnDaemon, type DaemonProcess } from '../support/daemons.js';
+import { commandOf, runProgramToEnd, spawnDaemon, type DaemonProcess } from '../support/daemons.js';
 
 describe('one daemon in its process', function () {
   this.timeout(120_000);
@@ -53,6 +54,18 @@ describe('one daemon in its process', function () {
     await daemon.until(/INFO nova\.service \[-\] Under way: nothing/);
     expect(await daemon.stop()).to.deep.equal({ code: 0, signal: null });
     expect(daemon.output).not.to.match(/debugger/i);
+  });
+
+  it('goes on when nobody reads its output any more', async () => {
+    const command = [...commandOf('nova-manage'), ...flags('user', 'create', 'late')]
+      .map((word) => `'${word}'`)
+      .join(' ');
+    // The reader has left before the first line.
+    const script = `exec 3> >(exec true); sleep 0.2; ${command} >&3`;
+    const { status, stderr } = spawnSync('bash', ['-c', script], { encoding: 'utf8', cwd: folder });
+    expect(status, stderr).to.equal(0);
+    expect(stderr).not.to.match(/EPIPE/);
+    expect((await runProgramToEnd('nova-manage', flags('user', 'list'))).output).to.match(/^late$/m);
   });
 
   it('is refused with a sentence without a schema', async () => {
