@@ -6,9 +6,9 @@ import { typeColumns } from '../db/migrations.js';
 import { requireGrowth } from '../db/quotas.js';
 import type { InstanceRow } from '../db/rows.js';
 import { ApiError } from '../errors.js';
-import type { Cloud } from './cloud.js';
+import type { Images } from './images.js';
 import type { CloudParts } from './parts.js';
-import type { GroupRef } from './securityGroups.js';
+import type { GroupRef, SecurityGroups } from './securityGroups.js';
 import { incorrectState, ownInstance, refuseLocked } from './instanceOperation.js';
 
 /** EC2's bound; base64 as sent. */
@@ -18,7 +18,7 @@ const longestUserData = 64 * 1024;
 export class InstanceAttributes {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: { readonly images: Images; readonly securityGroups: SecurityGroups },
   ) {}
 
   /** Changes the texts which a caller gives an instance. */

@@ -3,8 +3,8 @@ import { blockDeviceMappingsOf } from '../db/blockDeviceMappings.js';
 import type { InstanceRow } from '../db/rows.js';
 import { ImageNotFound, InvalidInput, RotationRequiredForBackup, errorText } from '../errors.js';
 import type { Image } from '../images/imageService.js';
-import type { Cloud } from './cloud.js';
-import { checkImageTexts } from './images.js';
+import type { Volumes } from './volumes.js';
+import { checkImageTexts, type Images } from './images.js';
 import type { CloudParts } from './parts.js';
 import { incorrectState, ownPlaced, refuseLocked } from './instanceOperation.js';
 
@@ -28,7 +28,7 @@ interface ImageWish {
 export class InstanceImages {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: { readonly images: Images; readonly volumes: Volumes },
   ) {}
 
   /** An image of the instance's root disk as it is now. */

@@ -2,7 +2,8 @@ import type { Context } from '../context.js';
 import { setMetadata } from '../db/metadata.js';
 import { ApiError, QuotaError } from '../errors.js';
 import { randomPassword } from '../passwords.js';
-import type { Cloud } from './cloud.js';
+import type { Images } from './images.js';
+import type { Quotas } from './quotas.js';
 import type { CloudParts } from './parts.js';
 import { incorrectState, operate, ownPlaced, refuseLocked } from './instanceOperation.js';
 
@@ -25,7 +26,7 @@ const possibleIn: readonly string[] = ['active', 'error'];
 export class Rebuilds {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: { readonly images: Images; readonly quotas: Quotas },
   ) {}
 
   /**

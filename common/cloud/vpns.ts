@@ -15,7 +15,8 @@ import { InvalidInput, KeyPairExists } from '../errors.js';
 import { isIPv4, isIPv6 } from '../ipAddress.js';
 import { bootScript, fillBootScript, vpnUserData } from '../vpn/payload.js';
 import { vpnIsUp } from '../vpn/probe.js';
-import type { Cloud } from './cloud.js';
+import type { Instances } from './instances.js';
+import type { KeyPairs } from './keyPairs.js';
 import type { CloudParts } from './parts.js';
 import { requireAdmin } from './requireAdmin.js';
 
@@ -89,7 +90,7 @@ export class VpnDirectory {
 export class Vpns extends VpnDirectory {
   constructor(
     private readonly parts: CloudParts,
-    private readonly cloud: Cloud,
+    private readonly cloud: { readonly instances: Instances; readonly keyPairs: KeyPairs },
     private readonly authority: CertificateAuthority,
   ) {
     super(parts);

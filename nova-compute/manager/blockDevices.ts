@@ -3,7 +3,7 @@ import type { BlockDeviceMappingRow, VolumeRow } from '../../common/db/rows.js';
 import { claimVolumeForAttach, getVolume } from '../../common/db/volumes.js';
 import { ApiError, VolumeNotFound } from '../../common/errors.js';
 import { connectVolume } from '../../common/volumes/connector.js';
-import type { Build } from './build.js';
+import type { Build } from './buildState.js';
 import { createVolumeFromSnapshot } from './snapshotVolume.js';
 
 /**

@@ -1,47 +1,15 @@
-import type { Context } from '../../common/context.js';
-import { changeClaimed, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
+import { changeClaimed, stillClaimed } from '../../common/db/instanceClaims.js';
 import { findInstance } from '../../common/db/instances.js';
-import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
 import { releaseVolume } from '../../common/db/volumes.js';
 import { ImageTooLarge, NovaPlainError } from '../../common/errors.js';
-import type { RunInstanceArgs } from '../../common/rpc/compute.js';
-import type { NetworkInfo } from '../../common/rpc/network.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
-import { powerState, type MachineSpec, type VolumeDisk } from '../virt/driver.js';
+import { powerState, type MachineSpec } from '../virt/driver.js';
 import { mapVolumes } from './blockDevices.js';
+import { claimOf, type Build } from './buildState.js';
 import { ClaimLost } from './failures.js';
 import { machineSpecOf } from './machineSpec.js';
-import type { ComputeParts } from './parts.js';
 import { deallocateNetwork } from './release.js';
 import type { Step, UndoScope } from './steps.js';
-
-/** What the owner asked for beside what is in the row. None of it can be read again after a crash. */
-export interface BuildWishes {
-  requestedNetworks: RunInstanceArgs['requested_networks'];
-  injectedFiles: MachineSpec['injectedFiles'];
-  adminPassword: string | null;
-}
-
-/** An instance on its way to a running machine. */
-export interface Build {
-  readonly parts: ComputeParts;
-  /** Who asked, and the same with administrator's rights. */
-  readonly caller: Context;
-  readonly context: Context;
-  /** The row as it was before it was claimed. */
-  readonly instance: InstanceRow;
-  readonly name: string;
-  readonly wishes: BuildWishes;
-  readonly signal: AbortSignal;
-  /** The task which the row is in. */
-  taskState: 'networking' | 'block_device_mapping' | 'spawning';
-  /** What a failure is called to the owner. */
-  doing: string;
-  networkInfo: NetworkInfo;
-  /** Volumes which this build attached. */
-  readonly volumes: VolumeRow[];
-  readonly disks: VolumeDisk[];
-}
 
 /** From a claimed row (building, networking) to a running machine and an active row. */
 export const buildSteps: readonly Step<Build>[] = [
@@ -51,12 +19,6 @@ export const buildSteps: readonly Step<Build>[] = [
   { name: 'spawn', run: spawn, undoHere: destroyMachine },
   { name: 'finish', run: finish },
 ];
-
-/** What the build believes of its row. */
-export function claimOf(build: Build): InstanceClaim {
-  const { instance, parts } = build;
-  return { instanceId: instance.id, host: parts.runtime.host, vmState: 'building', taskState: build.taskState };
-}
 
 /**
  * What of a failed build is taken back. As long as the row is this build's, or is being deleted or stopped, everything;
