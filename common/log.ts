@@ -16,6 +16,22 @@ export interface Logger {
   critical(message: string, error?: unknown): void;
 }
 
+/** A logger whose lines go to `write`. */
+export function loggerOf(write: (level: LogLevel, message: string, error?: unknown) => void): Logger {
+  const at =
+    (level: LogLevel) =>
+    (message: string, error?: unknown): void =>
+      write(level, message, error);
+  return {
+    debug: at('DEBUG'),
+    info: at('INFO'),
+    audit: at('AUDIT'),
+    warn: at('WARNING'),
+    error: at('ERROR'),
+    critical: at('CRITICAL'),
+  };
+}
+
 /** The log of one daemon. */
 export interface Log {
   logger(name: string): Logger;

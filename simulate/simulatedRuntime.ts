@@ -1,6 +1,6 @@
 import { NovaError } from '../common/errors.js';
 import type { Flags } from '../common/flags/flags.js';
-import { currentLogContext, type Log, type Logger, type LogLevel } from '../common/log.js';
+import { currentLogContext, loggerOf, type Log, type Logger } from '../common/log.js';
 import { guardedFiles } from '../common/runtime/guardedFiles.js';
 import type { Clock, Exec, Files, HttpFetch, Random, Runtime, Timer } from '../common/runtime/runtime.js';
 import { dbTime } from '../common/time.js';
@@ -13,22 +13,12 @@ export class SimulatedLog implements Log {
   constructor(private readonly world: World) {}
 
   logger(name: string): Logger {
-    const write =
-      (level: LogLevel) =>
-      (message: string, error?: unknown): void => {
-        const context = currentLogContext();
-        const who = context === undefined ? '-' : `${context.requestId} ${context.userId} ${context.projectId}`;
-        const reason = error instanceof Error ? ` (${error.name}: ${error.message})` : '';
-        this.lines.push(`${dbTime(this.world.now())} ${level} ${name} [${who}] ${message}${reason}`);
-      };
-    return {
-      debug: write('DEBUG'),
-      info: write('INFO'),
-      audit: write('AUDIT'),
-      warn: write('WARNING'),
-      error: write('ERROR'),
-      critical: write('CRITICAL'),
-    };
+    return loggerOf((level, message, error) => {
+      const context = currentLogContext();
+      const who = context === undefined ? '-' : `${context.requestId} ${context.userId} ${context.projectId}`;
+      const reason = error instanceof Error ? ` (${error.name}: ${error.message})` : '';
+      this.lines.push(`${dbTime(this.world.now())} ${level} ${name} [${who}] ${message}${reason}`);
+    });
   }
 
   reopen(): void {}

@@ -1,5 +1,5 @@
 import type { Flags } from '../flags/flags.js';
-import { currentLogContext, logLevels, type Log, type Logger, type LogLevel } from '../log.js';
+import { currentLogContext, loggerOf, logLevels, type Log, type Logger, type LogLevel } from '../log.js';
 import type { Clock } from '../runtime/runtime.js';
 import { asctime, compileFormat, jsonTime, type LineFields, type LineFormat } from './format.js';
 import { Levels } from './levels.js';
@@ -55,19 +55,9 @@ export class NovaLog implements Log {
 
   logger(name: string): Logger {
     const least = this.#levels.of(name);
-    const at =
-      (level: LogLevel) =>
-      (message: string, error?: unknown): void => {
-        if (logLevels[level] >= least) this.#write(level, name, message, error);
-      };
-    return {
-      debug: at('DEBUG'),
-      info: at('INFO'),
-      audit: at('AUDIT'),
-      warn: at('WARNING'),
-      error: at('ERROR'),
-      critical: at('CRITICAL'),
-    };
+    return loggerOf((level, message, error) => {
+      if (logLevels[level] >= least) this.#write(level, name, message, error);
+    });
   }
 
   reopen(): void {

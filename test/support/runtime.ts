@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FlagName } from '../../common/flags/flags.js';
 import { flagsFrom } from '../../common/flags/values.js';
-import { currentLogContext, type Log, type Logger, type LogLevel } from '../../common/log.js';
+import { currentLogContext, loggerOf, type Log, type Logger } from '../../common/log.js';
 import { RealRuntime } from '../../common/runtime/real.js';
 
 /** A log which keeps its lines for the test to read: `LEVEL logger [request] message`. */
@@ -11,21 +11,11 @@ export class MemoryLog implements Log {
   readonly lines: string[] = [];
 
   logger(name: string): Logger {
-    const write =
-      (level: LogLevel) =>
-      (message: string, error?: unknown): void => {
-        const trace = error instanceof Error ? `\n${error.stack}` : '';
-        this.lines.push(`${level} ${name} [${currentLogContext()?.requestId ?? '-'}] ${message}${trace}`);
-        if (process.env['NOVA_TEST_LOG']) process.stderr.write(`${this.lines.at(-1)}\n`);
-      };
-    return {
-      debug: write('DEBUG'),
-      info: write('INFO'),
-      audit: write('AUDIT'),
-      warn: write('WARNING'),
-      error: write('ERROR'),
-      critical: write('CRITICAL'),
-    };
+    return loggerOf((level, message, error) => {
+      const trace = error instanceof Error ? `\n${error.stack}` : '';
+      this.lines.push(`${level} ${name} [${currentLogContext()?.requestId ?? '-'}] ${message}${trace}`);
+      if (process.env['NOVA_TEST_LOG']) process.stderr.write(`${this.lines.at(-1)}\n`);
+    });
   }
   reopen(): void {}
   async close(): Promise<void> {}
