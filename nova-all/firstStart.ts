@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { makeNetworks } from '../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../common/cloud/networks.js';
 import { adminContext } from '../common/context.js';
 import type { Db } from '../common/db/db.js';
 import { createFloatingIps, listFloatingIps } from '../common/db/floatingIps.js';
@@ -95,19 +95,13 @@ async function makeNetwork({ runtime, db, say }: FirstStartParts): Promise<void>
   const count = vlan ? Math.min(64, Math.floor(Number(range.size) / size)) : 1;
   say(`making ${count === 1 ? 'a network' : `${count} networks`} of ${size} addresses in ${flags.fixed_range}`);
   const request = {
-    label: 'private',
-    rangeV4: flags.fixed_range,
-    rangeV6: null,
-    gatewayV6: null,
+    ...plainNetwork('private', flags.fixed_range),
     count,
     size,
     multiHost: flags.multi_host,
     bridge: flags.flat_network_bridge,
     bridgeInterface: flags.flat_interface ?? flags.vlan_interface ?? (vlan ? flags.public_interface : null),
     dns1: flags.flat_network_dns,
-    dns2: null,
-    projectId: null,
-    uuid: null,
     vpnClients: flags.cnt_vpn_clients,
     ...(vlan && { vlan: { start: flags.vlan_start, vpnStart: flags.vpn_start } }),
   };

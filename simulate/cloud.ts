@@ -1,5 +1,5 @@
 import { Readable } from 'node:stream';
-import { makeNetworks } from '../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../common/cloud/networks.js';
 import { adminContext } from '../common/context.js';
 import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.js';
 import { openDatabase } from '../common/db/database.js';
@@ -104,25 +104,7 @@ export class SimulatedCloud {
       await addGlobalRole(this.db, user.id, role);
       await addProjectRole(this.db, user.id, user.id, role);
     }
-    await makeNetworks(
-      { db: this.db, random: runtime.random },
-      {
-        label: 'private',
-        rangeV4: '10.0.0.0/26',
-        rangeV6: null,
-        gatewayV6: null,
-        count: 1,
-        size: 64,
-        multiHost: false,
-        bridge: 'br100',
-        bridgeInterface: null,
-        dns1: null,
-        dns2: null,
-        projectId: null,
-        uuid: null,
-        vpnClients: 0,
-      },
-    );
+    await makeNetworks({ db: this.db, random: runtime.random }, plainNetwork('private', '10.0.0.0/26'));
     await createFloatingIps(
       this.db,
       Array.from({ length: 8 }, (_, index) => `4.4.4.${index + 1}`),

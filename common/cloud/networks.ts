@@ -28,6 +28,26 @@ export interface NetworkRequest {
   vlan?: { start: number; vpnStart: number };
 }
 
+/** The request for one network of a whole IPv4 range, on the bridge of 2011.3's examples, with nothing else said. */
+export function plainNetwork(label: string, rangeV4: string): NetworkRequest {
+  return {
+    label,
+    rangeV4,
+    rangeV6: null,
+    gatewayV6: null,
+    count: 1,
+    size: 2 ** (32 - Number(rangeV4.split('/')[1])),
+    multiHost: false,
+    bridge: 'br100',
+    bridgeInterface: null,
+    dns1: null,
+    dns2: null,
+    projectId: null,
+    uuid: null,
+    vpnClients: 0,
+  };
+}
+
 /** More addresses than this in one go are a mistyped range: each becomes a row. */
 const mostAddresses = 1 << 18;
 

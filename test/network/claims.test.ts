@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { makeNetworks } from '../../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../../common/cloud/networks.js';
 import { openDatabase } from '../../common/db/database.js';
 import { dhcpHosts } from '../../common/db/dhcpHosts.js';
 import type { Db } from '../../common/db/db.js';
@@ -106,23 +106,7 @@ forEachDialect((_dialect, freshUrl) => {
       return ids;
     };
     const network = async (cidr: string, vlan?: { start: number; vpnStart: number }): Promise<number> => {
-      const request = {
-        label: 'net',
-        rangeV4: cidr,
-        rangeV6: null,
-        gatewayV6: null,
-        count: 1,
-        size: 2 ** (32 - Number(cidr.split('/')[1])),
-        multiHost: false,
-        bridge: 'br100',
-        bridgeInterface: 'eth0',
-        dns1: null,
-        dns2: null,
-        projectId: null,
-        uuid: null,
-        vpnClients: 0,
-        ...(vlan ? { vlan } : {}),
-      };
+      const request = { ...plainNetwork('net', cidr), bridgeInterface: 'eth0', vlan };
       return (await makeNetworks({ db, random: runtime.random }, request))[0]!;
     };
 

@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync, mkdtempSync } from 'node:fs';
 import { spawn } from 'node:child_process';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeNetworks } from '../../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../../common/cloud/networks.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db } from '../../common/db/db.js';
 import { syncDatabase } from '../../common/db/sync.js';
@@ -93,19 +93,7 @@ describe('nova-dhcpbridge', function () {
       const { runtime } = testRuntime({ sql_connection: sql });
       db = openDatabase(runtime);
       await syncDatabase(db);
-      const request = {
-        rangeV6: null,
-        gatewayV6: null,
-        bridge: 'br100',
-        bridgeInterface: null,
-        dns1: null,
-        dns2: null,
-      };
-      const rest = { projectId: null, uuid: null, vpnClients: 0, multiHost: false };
-      await makeNetworks(
-        { db, random: runtime.random },
-        { ...request, ...rest, label: 'public', rangeV4: '10.9.0.0/28', count: 1, size: 16 },
-      );
+      await makeNetworks({ db, random: runtime.random }, plainNetwork('public', '10.9.0.0/28'));
     });
     after(() => db.close());
 

@@ -3,7 +3,7 @@ import { Agent, request as httpRequest } from 'node:http';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { makeNetworks } from '../../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../../common/cloud/networks.js';
 import { adminContext, type Context } from '../../common/context.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db } from '../../common/db/db.js';
@@ -202,25 +202,7 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
   await db.connect();
   await syncDatabase(db);
   await makeUsers(db);
-  await makeNetworks(
-    { db, random: runtime.random },
-    {
-      label: 'private',
-      rangeV4: '10.0.0.0/24',
-      rangeV6: null,
-      gatewayV6: null,
-      count: 1,
-      size: 256,
-      multiHost: false,
-      bridge: 'br100',
-      bridgeInterface: null,
-      dns1: null,
-      dns2: null,
-      projectId: null,
-      uuid: null,
-      vpnClients: 0,
-    },
-  );
+  await makeNetworks({ db, random: runtime.random }, plainNetwork('private', '10.0.0.0/24'));
   await createFloatingIps(
     db,
     Array.from({ length: 60 }, (_, index) => `4.4.4.${index + 1}`),

@@ -1,4 +1,4 @@
-import { makeNetworks, type NetworkRequest } from '../../../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../../../common/cloud/networks.js';
 import type { CloudParts } from '../../../common/cloud/parts.js';
 import { Context } from '../../../common/context.js';
 import type { DaemonParts, RunningDaemon } from '../../../common/daemon.js';
@@ -118,23 +118,8 @@ export class NetworkFixture {
     values: Values<'networks'> = {},
     vlan?: { start: number; vpnStart: number },
   ): Promise<number> {
-    const request: NetworkRequest = {
-      label: 'public',
-      rangeV4: cidr,
-      rangeV6: null,
-      gatewayV6: null,
-      count: 1,
-      size: 2 ** (32 - Number(cidr.split('/')[1])),
-      multiHost: false,
-      bridge: 'br100',
-      bridgeInterface: vlan === undefined ? null : 'eth0',
-      dns1: '8.8.4.4',
-      dns2: null,
-      projectId: null,
-      uuid: null,
-      vpnClients: 0,
-      ...(vlan !== undefined && { vlan }),
-    };
+    const bridgeInterface = vlan === undefined ? null : 'eth0';
+    const request = { ...plainNetwork('public', cidr), bridgeInterface, dns1: '8.8.4.4', vlan };
     const [id] = await makeNetworks({ db: this.db, random: this.parts.runtime.random }, request);
     if (Object.keys(values).length > 0) await this.db.update('networks', values, 'id = ?', [id!]);
     return id!;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { makeNetworks } from '../../../common/cloud/networks.js';
+import { makeNetworks, plainNetwork } from '../../../common/cloud/networks.js';
 import { createFloatingIps } from '../../../common/db/floatingIps.js';
 import { disassociateNetworks, getNetwork } from '../../../common/db/networks.js';
 import { softDeleteInstances } from '../../../common/db/instances.js';
@@ -304,14 +304,13 @@ describe('nova-network with DHCP', () => {
     });
 
     it('is made with the recorded rows, and a uuid and a reserved broadcast address beside', async () => {
-      const base = { rangeV6: null, gatewayV6: null, multiHost: false, bridge: null, dns1: '8.8.4.4', dns2: null };
       const { db } = cloud;
       await cloud.takeWrites();
       await makeNetworks(
         { db, random: cloud.parts.runtime.random },
         {
-          ...{ ...base, label: 'vlan', rangeV4: '10.2.0.0/24', count: 2, size: 32, bridgeInterface: 'eth0' },
-          ...{ projectId: null, uuid: null, vpnClients: 0, vlan: { start: 100, vpnStart: 1000 } },
+          ...{ ...plainNetwork('vlan', '10.2.0.0/24'), bridge: null, bridgeInterface: 'eth0', dns1: '8.8.4.4' },
+          ...{ count: 2, size: 32, vlan: { start: 100, vpnStart: 1000 } },
         },
       );
       /** What was written to a table: nothing, 0 and false are the same, since SQLite knows no booleans. */
