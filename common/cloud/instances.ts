@@ -4,15 +4,16 @@ import { failInstance } from '../db/instanceActions.js';
 import { instancesByIds } from '../db/instanceClaims.js';
 import { findInstance, requestTermination } from '../db/instances.js';
 import { extraSpecsOf, getInstanceTypeByName, listInstanceTypes } from '../db/instanceTypes.js';
-import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
+import { viewInstances, type InstanceFilter, type InstanceView, type KnownParts } from '../db/instanceViews.js';
 import { findKeyPair, type KeyPair } from '../db/keyPairs.js';
 import { createReservation, type CreatedReservation } from '../db/reservations.js';
 import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
+import { defaultGroupName } from '../db/securityGroups.js';
 import { findSnapshot } from '../db/snapshots.js';
 import { findVolume } from '../db/volumes.js';
-import type { Values } from '../db/db.js';
 import { errorText, InstanceNotFound, InstanceNotRunning, KeypairNotFound } from '../errors.js';
 import type { Image } from '../images/imageService.js';
+import type { RequestSpec } from '../rpc/compute.js';
 import { dbTime } from '../time.js';
 import { mappingRows, requireOwnBlockDevices } from './blockDevices.js';
 import { operate, refuseLocked, type InstanceState, type StateChange } from './instanceOperation.js';
@@ -68,7 +69,10 @@ export class Instances {
       const items = Object.entries(wish.metadata).map(([key, value]) => ({ key, value }));
       await this.cloud.quotas.checkMetadata(context, items, items.length);
     }
-    const securityGroupIds = await this.#securityGroupIds(context, wish.securityGroups);
+    const [groups, extraSpecs] = await Promise.all([
+      this.#securityGroups(context, wish.securityGroups),
+      extraSpecsOf(db, launch.type.id),
+    ]);
 
     const row = instanceColumns(context, wish, launch);
     const token = await this.#token(wish);
@@ -79,20 +83,26 @@ export class Instances {
       maxCount,
       type: launch.type,
       row,
-      securityGroupIds,
+      securityGroupIds: groups.map(({ id }) => id),
       mappings,
       metadata: wish.metadata ?? {},
       uuid: () => runtime.random.uuid(),
       names: (id) => namesOf(id, wish.displayName),
       ...(token === undefined ? {} : { token }),
     });
-    await this.#schedule(context, wish, launch, row, created);
+    await this.#schedule(context, requestSpec(row, wish, launch, extraSpecs), wish, created);
 
-    const reservation: InstanceFilter = { projectId, reservationId: created.reservationId };
-    return {
-      reservationId: created.reservationId,
-      instances: await viewInstances(db, created.repeated ? this.#withTerminated(reservation) : reservation),
+    const { reservationId, repeated } = created;
+    const reservation: InstanceFilter = { projectId, reservationId };
+    if (repeated) return { reservationId, instances: await viewInstances(db, this.#withTerminated(reservation)) };
+    const known: KnownParts = {
+      typeName: launch.type.name,
+      fixedIps: [],
+      groups,
+      metadata: Object.entries(wish.metadata ?? {}).map(([key, value]) => ({ key, value })),
+      ...(mappings.length === 0 ? { volumes: [] } : {}),
     };
+    return { reservationId, instances: await viewInstances(db, reservation, known) };
   }
 
   /**
@@ -267,27 +277,24 @@ export class Instances {
   }
 
   /** The groups which are named, each once; without any, the project's `default`, made at first use. */
-  async #securityGroupIds(context: Context, wished: readonly GroupRef[]): Promise<number[]> {
+  async #securityGroups(context: Context, wished: readonly GroupRef[]): Promise<{ id: number; name: string }[]> {
     const groups = this.cloud.securityGroups;
     const defaultId = await groups.ensureDefault(context);
-    if (wished.length === 0) return [defaultId];
+    if (wished.length === 0) return [{ id: defaultId, name: defaultGroupName }];
     const names = wished.flatMap((ref) => ('name' in ref ? ref.name : []));
     const ids = wished.flatMap((ref) => ('id' in ref ? ref.id : []));
     const found = [...(await groups.byNames(context, names)), ...(await groups.byIds(context, ids))];
-    return [...new Set(found.map((group) => group.id))];
+    return [...new Map(found.map(({ id, name }) => [id, { id, name: name ?? '' }])).values()];
   }
 
   /** Tells the scheduler of each new instance, in the order of their launch indexes. */
   async #schedule(
     context: Context,
+    spec: RequestSpec,
     wish: LaunchWish,
-    launch: Launch,
-    row: Values<'instances'>,
     { instanceIds }: CreatedReservation,
   ): Promise<void> {
-    if (instanceIds.length === 0) return;
     const { db, rpc, runtime } = this.parts;
-    const spec = requestSpec(row, wish, launch, await extraSpecsOf(db, launch.type.id));
     const casts = instanceIds.map(async (id) => {
       try {
         await rpc.scheduler.cast.run_instance(context, {

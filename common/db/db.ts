@@ -52,8 +52,9 @@ export interface Tx extends Queryable {
   /** ` FOR UPDATE SKIP LOCKED`, or nothing on SQLite. */
   readonly forUpdateSkipLocked: string;
   /**
-   * Waits until this transaction alone holds the named lock, until its end: quota checks of one project, the fill of a
-   * pool. Advisory lock on PostgreSQL, GET_LOCK on MySQL; nothing to do on SQLite. Only our own daemons see it.
+   * What this transaction does from here to its end it does while it alone holds the named lock: quota checks of one
+   * project, the fill of a pool. Its next statement waits for that (on PostgreSQL `lock` itself does not, which saves a
+   * round trip). Advisory lock on PostgreSQL, GET_LOCK on MySQL; nothing to do on SQLite. Only our own daemons see it.
    */
   lock(name: string): Promise<void>;
 }

@@ -40,11 +40,18 @@ export interface MappedVolume {
   readonly attachTime: string | null;
 }
 
+/** Parts of a view, the same for all instances, which are known and so needn't be asked for. */
+export type KnownParts = Partial<Pick<InstanceView, 'typeName' | 'fixedIps' | 'groups' | 'volumes' | 'metadata'>>;
+
 /**
  * Instances, newest first, with one query per table, however many they are. The queries are separate statements: what
  * changes between them may show up in one part of a view and not in another.
  */
-export async function viewInstances(db: Queryable, filter: InstanceFilter): Promise<InstanceView[]> {
+export async function viewInstances(
+  db: Queryable,
+  filter: InstanceFilter,
+  known: KnownParts = {},
+): Promise<InstanceView[]> {
   if (filter.ids?.length === 0) return [];
   const { sql, params } = condition(filter);
   const rows = await db.all<InstanceRow>(`SELECT * FROM instances WHERE ${sql} ORDER BY id DESC`, params);
@@ -53,12 +60,12 @@ export async function viewInstances(db: Queryable, filter: InstanceFilter): Prom
   const within = { sql: `instance_id IN (SELECT id FROM instances WHERE ${sql})`, params };
   const failed = rows.filter((row) => row.vm_state === 'error' && !row.deleted).map((row) => row.id);
   const [types, addresses, groups, volumes, metadata, zones, reasons] = await Promise.all([
-    typeNames(db),
-    fixedAddresses(db, within),
-    securityGroups(db, within),
-    mappedVolumes(db, within),
-    metadataItems(db, within),
-    zonesOfHosts(db),
+    known.typeName === undefined ? typeNames(db) : none<string | null>(),
+    known.fixedIps === undefined ? fixedAddresses(db, within) : none<InstanceView['fixedIps']>(),
+    known.groups === undefined ? securityGroups(db, within) : none<InstanceView['groups']>(),
+    known.volumes === undefined ? mappedVolumes(db, within) : none<MappedVolume[]>(),
+    known.metadata === undefined ? metadataItems(db, within) : none<InstanceView['metadata']>(),
+    rows.some((row) => row.host !== null) ? zonesOfHosts(db) : new Map<string, string | null>(),
     newestInstanceErrors(db, failed),
   ]);
   return rows.map((row) => ({
@@ -70,7 +77,12 @@ export async function viewInstances(db: Queryable, filter: InstanceFilter): Prom
     metadata: metadata.get(row.id) ?? [],
     zone: row.host === null ? null : (zones.get(row.host) ?? null),
     errorReason: reasons.get(row.id) ?? null,
+    ...known,
   }));
+}
+
+function none<V>(): ReadonlyMap<number, V> {
+  return new Map();
 }
 
 function condition(filter: InstanceFilter): Condition {

@@ -53,7 +53,7 @@ export const tokenLifeMs = 24 * 3_600_000;
  */
 export async function createReservation(db: Db, flags: Flags, wish: NewReservation): Promise<CreatedReservation> {
   return db.transaction(async (tx) => {
-    await lockQuota(tx, wish.projectId);
+    if (wish.token !== undefined) await lockQuota(tx, wish.projectId);
     const earlier = await reservationOfToken(tx, wish);
     if (earlier !== null) return { reservationId: earlier, instanceIds: [], repeated: true };
 
@@ -61,8 +61,7 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
     if (count < wish.minCount) throw instanceLimit(count);
 
     const ids = await insertInstances(tx, wish, count);
-    await insertChildren(tx, wish, ids);
-    await nameAndSchedule(tx, wish, ids);
+    await Promise.all([...insertChildren(tx, wish, ids), nameAndSchedule(tx, wish, ids)]);
     if (wish.token !== undefined) {
       await tx.run('DELETE FROM ext_client_tokens WHERE project_id = ? AND created_at <= ?', [
         wish.projectId,
@@ -112,6 +111,7 @@ function instanceLimit(left: number): QuotaError {
 /** Answers the new ids by launch index. Their uuids tell which is which, in whatever order the database numbered them. */
 async function insertInstances(tx: Tx, wish: NewReservation, count: number): Promise<number[]> {
   const rows = Array.from({ length: count }, (_, index) => ({ ...wish.row, launch_index: index, uuid: wish.uuid() }));
+  if (count === 1) return [await tx.insert('instances', rows[0]!)];
   await tx.insertMany('instances', rows);
   const made = await tx.all<{ id: number; uuid: string }>(
     `SELECT id, uuid FROM instances WHERE reservation_id = ? AND uuid IN ${placeholders(rows)}`,
@@ -121,16 +121,18 @@ async function insertInstances(tx: Tx, wish: NewReservation, count: number): Pro
   return rows.map((row) => byUuid.get(row.uuid)!);
 }
 
-async function insertChildren(tx: Tx, wish: NewReservation, ids: readonly number[]): Promise<void> {
+function insertChildren(tx: Tx, wish: NewReservation, ids: readonly number[]): Promise<void>[] {
   const each = <T>(make: (id: number) => T[]): T[] => ids.flatMap(make);
   const memberships = each((id) =>
     wish.securityGroupIds.map((group) => ({ security_group_id: group, instance_id: id })),
   );
   const mappings = each((id) => wish.mappings.map((mapping) => ({ ...mapping, instance_id: id })));
   const metadata = each((id) => Object.entries(wish.metadata).map(([key, value]) => ({ instance_id: id, key, value })));
-  if (memberships.length > 0) await tx.insertMany('security_group_instance_association', memberships);
-  if (mappings.length > 0) await tx.insertMany('block_device_mapping', mappings);
-  if (metadata.length > 0) await tx.insertMany('instance_metadata', metadata);
+  return [
+    tx.insertMany('security_group_instance_association', memberships),
+    tx.insertMany('block_device_mapping', mappings),
+    tx.insertMany('instance_metadata', metadata),
+  ];
 }
 
 /** Names depend on ids, so they come second, as in nova 2011.3; one statement for all rows. */

@@ -15,7 +15,7 @@ export class Transaction extends Statements implements Tx {
   #connection: Connection | undefined;
   #open = true;
   #failed: DBError | undefined;
-  /** Statements of one transaction run in the order in which they were sent, one at a time. */
+  /** Statements of one transaction run in the order in which they were sent. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -46,7 +46,9 @@ export class Transaction extends Statements implements Tx {
     try {
       await this.#step(async () => {
         this.#connection = await this.sql.acquire(true);
-        await this.sql.query(this.#connection, this.sql.begin, [], false);
+        const begun = this.sql.query(this.#connection, this.sql.begin, [], false);
+        if (this.sql.pipelines) this.#sendAhead(begun);
+        else await begun;
       });
     } catch (error) {
       await this.#step(() => this.#end(this.sql.failure(error) === 'lost'));
@@ -64,6 +66,8 @@ export class Transaction extends Statements implements Tx {
       let broken = false;
       try {
         await this.sql.query(this.#connection!, 'COMMIT', [], false);
+        // the server takes back a doomed transaction, and doesn't call that an error
+        if (this.#failed !== undefined) throw this.#failed;
       } catch (error) {
         broken = !(await this.#rolledBack());
         const failure = asDbError(this.sql, error);
@@ -80,7 +84,12 @@ export class Transaction extends Statements implements Tx {
   }
 
   async lock(name: string): Promise<void> {
-    await this.#inOrder(() => this.sql.lock(this.#connection!, name));
+    await this.#inOrder(async () => {
+      const locked = this.sql.lock(this.#connection!, name);
+      // whatever is sent afterwards runs when the lock is held
+      if (this.sql.pipelines) this.#sendAhead(locked);
+      else await locked;
+    });
   }
 
   protected send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
@@ -89,19 +98,26 @@ export class Transaction extends Statements implements Tx {
     return this.#inOrder(() => this.sql.query(this.#connection!, prepared.text, values, how.rows));
   }
 
+  /** What a statement came to shows when a later one is answered: that is answered after it, and fails with it. */
+  #sendAhead(answer: Promise<unknown>): void {
+    answer.catch((error: unknown) => (this.#failed ??= asDbError(this.sql, error)));
+  }
+
   #inOrder<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(async () => {
-      if (!this.#open) throw new DBError('a statement after the end of its transaction');
-      if (this.#failed !== undefined) throw this.#failed;
-      try {
-        return await this.#step(work);
-      } catch (error) {
-        this.#failed = asDbError(this.sql, error);
-        throw this.#failed;
-      }
-    });
+    if (this.sql.pipelines) return this.#now(work);
+    const result = this.#last.then(() => this.#now(work));
     this.#last = result.catch(() => undefined);
     return result;
+  }
+
+  async #now<T>(work: () => Promise<T>): Promise<T> {
+    if (!this.#open) throw new DBError('a statement after the end of its transaction');
+    if (this.#failed !== undefined) throw this.#failed;
+    try {
+      return await this.#step(work);
+    } catch (error) {
+      throw (this.#failed ??= asDbError(this.sql, error));
+    }
   }
 
   /** One step of the outside. A halted daemon takes none: its transaction is given up. */

@@ -90,5 +90,36 @@ for (const [dialect, start] of [
       expect(labels).to.deep.equal([{ label: 'run 2' }, { label: 'second' }]);
       await db.close();
     });
+
+    it('whose tables get another column while statements are in use goes on serving them', async () => {
+      const one = await server();
+      const { runtime } = testRuntime({ sql_connection: await one.freshDatabase(), sql_max_pool_size: 2 });
+      const db = openDatabase(runtime);
+      await syncDatabase(db);
+      await db.insert('networks', { label: 'mine' });
+      const read = (): Promise<object[]> => db.all('SELECT * FROM networks WHERE label = ?', ['mine']);
+      for (let count = 0; count < 20; count += 1) await read();
+      await db.run('ALTER TABLE networks ADD COLUMN extra VARCHAR(10)');
+      expect((await read())[0]).to.have.property('extra', null);
+      await db.transaction(async (tx) => {
+        expect(await tx.all('SELECT * FROM networks WHERE label = ?', ['mine'])).to.have.length(1);
+      });
+      await db.close();
+    });
+
+    it('answers reads of one moment each with its own, also when one of them fails', async () => {
+      const { runtime } = testRuntime({ sql_connection: await (await server()).freshDatabase() });
+      const db = openDatabase(runtime);
+      await syncDatabase(db);
+      const found = await Promise.all([
+        db.all<{ one: number }>('SELECT 1 AS one'),
+        caught(db.all('SELECT nonsense FROM nowhere')),
+        db.all<{ id: number }>('SELECT id FROM instance_types ORDER BY id LIMIT 2'),
+      ]);
+      expect(found[0]).to.deep.equal([{ one: 1 }]);
+      expect(found[1]).to.be.instanceOf(DBError);
+      expect(found[2]).to.deep.equal([{ id: 1 }, { id: 2 }]);
+      await db.close();
+    });
   });
 }

@@ -106,9 +106,9 @@ forEachDialect((dialect, freshUrl) => {
       const count = (one: Db): Promise<void> =>
         one.transaction(async (tx) => {
           await tx.lock('quota of p1');
+          const found = await tx.first<{ total: number }>('SELECT COUNT(*) AS total FROM networks');
           inside += 1;
           most = Math.max(most, inside);
-          const found = await tx.first<{ total: number }>('SELECT COUNT(*) AS total FROM networks');
           if (found!.total < 5) await tx.insert('networks', { label: `n${found!.total}` });
           inside -= 1;
         });

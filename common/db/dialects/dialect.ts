@@ -43,6 +43,8 @@ export interface Dialect {
   readonly singleConnection: boolean;
   /** Fractions of seconds are stored. */
   readonly storesFractions: boolean;
+  /** Statements of one connection may be sent before those before them are answered; they run in the order of sending. */
+  readonly pipelines: boolean;
   /** `insert` asks for the id with RETURNING. */
   readonly returning: boolean;
   /** A connection of the pool. `write` false promises that only SELECTs follow. */

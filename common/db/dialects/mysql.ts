@@ -29,6 +29,7 @@ export class MysqlDialect extends ServerDialect implements Dialect {
   readonly numberedPlaceholders = false;
   readonly maxValues = 20_000;
   readonly storesFractions = false;
+  readonly pipelines = false;
   readonly returning = false;
   /** SKIP LOCKED came with MariaDB 10.6 and MySQL 8.0; before them a claim waits for the row instead. */
   #skipsLocked = true;

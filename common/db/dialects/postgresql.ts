@@ -13,11 +13,22 @@ import { isPoolTimeout, lockTimeoutSeconds, ServerDialect } from './server.js';
 
 /** What we use of a `pg` client. */
 interface PgClient {
+  /** Queries are sent at once, whether those before are answered or not. */
+  pipeline: boolean;
+  readonly connection: { readonly stream: { cork(): void; uncork(): void } };
   query(config: {
+    name?: string;
     text: string;
     values?: readonly unknown[];
     types?: { getTypeParser(oid: number): (text: string) => unknown };
   }): Promise<{ rows: Record<string, unknown>[]; rowCount: number | null }>;
+}
+
+/** A connection which several reads use. */
+interface SharedConnection {
+  readonly connection: Promise<Connection>;
+  users: number;
+  broken: boolean;
 }
 
 /** PostgreSQL, 9.5 or newer (SKIP LOCKED), through Sequelize's pool of `pg` clients. */
@@ -28,7 +39,12 @@ export class PostgresDialect extends ServerDialect implements Dialect {
   readonly numberedPlaceholders = true;
   readonly maxValues = 60_000;
   readonly storesFractions = true;
+  readonly pipelines = true;
   readonly returning = true;
+  readonly #names = new StatementNames();
+  /** The connection of the reads of this turn. */
+  #reading: SharedConnection | undefined;
+  readonly #shared = new Map<Connection, SharedConnection>();
 
   constructor(options: DialectOptions) {
     const { url, runtime } = options;
@@ -45,13 +61,55 @@ export class PostgresDialect extends ServerDialect implements Dialect {
   }
 
   protected async prepare(connection: Connection): Promise<void> {
-    await (connection as PgClient).query({
+    const client = connection as PgClient;
+    await client.query({
       text: `SET DateStyle TO 'ISO'; SET TimeZone TO 'UTC'; SET lock_timeout TO '${lockTimeoutSeconds}s'`,
     });
+    client.pipeline = true;
+  }
+
+  /**
+   * Reads which are asked for in one turn of the event loop share a connection: they leave in one packet, and one session
+   * of the server wakes up for them.
+   */
+  override async acquire(write: boolean): Promise<Connection> {
+    if (write) return super.acquire(true);
+    const shared = (this.#reading ??= this.#share());
+    shared.users += 1;
+    const connection = await shared.connection;
+    this.#shared.set(connection, shared);
+    return connection;
+  }
+
+  override async release(connection: Connection, broken: boolean): Promise<void> {
+    const shared = this.#shared.get(connection);
+    if (shared !== undefined) {
+      shared.users -= 1;
+      shared.broken ||= broken;
+      if (shared.users > 0) return;
+      this.#shared.delete(connection);
+      if (this.#reading === shared) this.#reading = undefined;
+    }
+    await super.release(connection, broken || shared?.broken === true);
+  }
+
+  #share(): SharedConnection {
+    const shared = { connection: super.acquire(true), users: 0, broken: false };
+    process.nextTick(() => {
+      if (this.#reading === shared) this.#reading = undefined;
+    });
+    return shared;
   }
 
   async query(connection: Connection, text: string, values: readonly SqlValue[]): Promise<Result> {
-    const { rows, rowCount } = await (connection as PgClient).query({ text, values, types: columnTypes });
+    const client = connection as PgClient;
+    // what follows in this turn of the event loop leaves together with it
+    const { stream } = client.connection;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+    const name = values.length === 0 ? undefined : this.#names.get(text);
+    const config = { text, values, types: columnTypes };
+    const { rows, rowCount } = await client.query(name === undefined ? config : { name, ...config });
     return { rows, affected: rowCount ?? 0, insertId: 0 };
   }
 
@@ -69,11 +127,42 @@ export class PostgresDialect extends ServerDialect implements Dialect {
     // 57P01 – 57P03: the server shuts down, crashed, starts; 53300: too many connections; 25P03: idle for too long.
     if (/^(?:08...|57P0[1-3]|53300|25P03)$/.test(code) || isLostSocket(code) || isPoolTimeout(error)) return 'lost';
     const text = error instanceof Error ? error.message : '';
+    // a table got another column since the statement was prepared: a new connection prepares it anew
+    if (code === '0A000' && text.includes('cached plan')) return 'lost';
     return /Connection terminated|Client has encountered a connection error|not queryable|Connection timed out|timeout expired|terminated unexpectedly/i.test(
       text,
     )
       ? 'lost'
       : 'other';
+  }
+}
+
+/** A statement which comes so often is prepared: the server parses and plans it once a connection. */
+const usesUntilPrepared = 5;
+/** Most prepared statements; each costs some kilobytes in every session. */
+const mostPrepared = 200;
+
+/**
+ * Names for the statements which are worth being prepared. Lists make many variants of one statement, most of them rare:
+ * what is not used often has no name, and how often is counted for a bounded number of them.
+ */
+class StatementNames {
+  readonly #names = new Map<string, string>();
+  #uses = new Map<string, number>();
+
+  get(text: string): string | undefined {
+    const name = this.#names.get(text);
+    if (name !== undefined || this.#names.size >= mostPrepared) return name;
+    const uses = (this.#uses.get(text) ?? 0) + 1;
+    if (uses < usesUntilPrepared) {
+      if (this.#uses.size >= 1000) this.#uses = new Map();
+      this.#uses.set(text, uses);
+      return undefined;
+    }
+    this.#uses.delete(text);
+    const fresh = `nova_${this.#names.size + 1}`;
+    this.#names.set(text, fresh);
+    return fresh;
   }
 }
 

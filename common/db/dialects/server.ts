@@ -22,7 +22,7 @@ export abstract class ServerDialect {
   /** Runs once on every new connection. */
   protected abstract prepare(connection: Connection): Promise<void>;
 
-  async acquire(): Promise<Connection> {
+  async acquire(_write: boolean): Promise<Connection> {
     this.#sequelize ??= this.#create();
     const sequelize = await this.#sequelize;
     return sequelize.connectionManager.getConnection({ type: 'write' });

@@ -57,6 +57,7 @@ export class SqliteDialect implements Dialect {
   readonly writersTakeTurns = true;
   readonly singleConnection: boolean;
   readonly storesFractions = true;
+  readonly pipelines = false;
   readonly returning = false;
   readonly #storage: string;
   readonly #files: Files;
