@@ -137,6 +137,10 @@ export interface ProcessCloudOptions {
   /** Servers of the test's own, which it may end; those which all suites share when absent. */
   broker?: RabbitMq;
   server?: Postgres;
+  /** False for the sake of speed: the broker doesn't show the messages to {@link RabbitMq.recordMessages}. */
+  firehose?: boolean;
+  /** False: no nova-objectstore. */
+  objectstore?: boolean;
 }
 
 /** A broker, a database and a flag file for daemons which the caller starts; nothing is in the database yet. */
@@ -145,7 +149,7 @@ export async function prepareProcessCloud(
 ): Promise<ProcessCloud & { readonly flagFile: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
   const [broker, server] = await Promise.all([options.broker ?? sharedRabbitMq(), options.server ?? postgres()]);
-  const [vhost, database] = await Promise.all([broker.newVhost(), server.freshDatabase()]);
+  const [vhost, database] = await Promise.all([broker.newVhost(options.firehose), server.freshDatabase()]);
   const { rabbit_host: rabbitHost, rabbit_port: rabbitPort } = broker.flags(vhost);
   const [ec2Port, imagesPort, s3Port] = [await freePort(), await freePort(), await freePort()];
   const flagFile = join(folder, 'nova.conf');
@@ -236,7 +240,7 @@ export async function startProcessCloud(options: ProcessCloudOptions = {}): Prom
     const hosts = Array.from({ length: options.hosts ?? 2 }, (_, index) => `cloud${index + 1}`);
     await Promise.all([
       start('nova-network'),
-      start('nova-objectstore'),
+      ...(options.objectstore === false ? [] : [start('nova-objectstore')]),
       start('nova-volume'),
       start('nova-scheduler'),
       ...hosts.map((host) => start('nova-compute', host)),

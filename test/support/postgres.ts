@@ -40,6 +40,11 @@ export class Postgres {
     return postgres;
   }
 
+  /** Of the first process; each session has one of its own below it. */
+  get pid(): number | undefined {
+    return this.process.pid;
+  }
+
   /** The URL of a new, empty database. */
   async freshDatabase(): Promise<string> {
     this.#databases += 1;
@@ -114,7 +119,10 @@ export function postgres(): Promise<Postgres> {
   return shared;
 }
 
-after(async function stopPostgres() {
-  this.timeout(60_000);
-  await (await shared?.catch(() => undefined))?.stop();
-});
+// outside of mocha nobody shares one
+if (typeof after === 'function') {
+  after(async function stopPostgres() {
+    this.timeout(60_000);
+    await (await shared?.catch(() => undefined))?.stop();
+  });
+}

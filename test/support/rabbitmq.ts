@@ -115,6 +115,11 @@ export class RabbitMq {
     };
   }
 
+  /** Of the first process; Erlang is below it. */
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
   /** Flags for a daemon on this broker. */
   flags(vhost = '/'): { rabbit_host: string; rabbit_port: number; rabbit_virtual_host: string } {
     return { rabbit_host: '127.0.0.1', rabbit_port: this.port, rabbit_virtual_host: vhost };
@@ -166,15 +171,15 @@ export class RabbitMq {
     return out;
   }
 
-  /** Makes an empty virtual host, with the firehose on, and answers its name. */
-  async newVhost(): Promise<string> {
+  /** Makes an empty virtual host, with the firehose on unless told otherwise, and answers its name. */
+  async newVhost(firehose = true): Promise<string> {
     this.#vhosts += 1;
     const name = `v${this.#vhosts}`;
     await this.ctl(
       'eval',
       `rabbit_vhost:add(<<"${name}">>, <<"test">>),` +
-        `rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"${name}">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>),` +
-        `rabbit_trace:start(<<"${name}">>).`,
+        `rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"${name}">>, <<".*">>, <<".*">>, <<".*">>, <<"test">>)` +
+        (firehose ? `,rabbit_trace:start(<<"${name}">>).` : '.'),
     );
     return name;
   }

@@ -54,6 +54,11 @@ export class ServerProcess {
     return this.#output;
   }
 
+  /** Undefined while it does not run. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
   /** Starts it and waits until `ready` succeeds; a server which ends meanwhile is started again (after a kill its old memory may still be in use). */
   async start(ready: () => Promise<unknown>): Promise<void> {
     await eventually(async () => {
@@ -91,7 +96,7 @@ export class ServerProcess {
 }
 
 /** The processes which a process started and which are still there. */
-function childrenOf(pid: number): number[] {
+export function childrenOf(pid: number): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)

@@ -1,0 +1,48 @@
+import { parseArgs } from 'node:util';
+import { benchFlags, Servers } from './cloud.js';
+import { passes, type Figure, type Measurement } from './figure.js';
+import { instances } from './lines/instances.js';
+import { head, table } from './table.js';
+
+const measurements: readonly Measurement[] = [instances];
+
+const usage = `Usage: npm run bench -- [--quick] [MEASUREMENT…]
+
+Measures the product on a PostgreSQL and a RabbitMQ of its own and prints a table. Without a name all are measured:
+
+${measurements.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
+
+  --quick     a tenth of the work: to see that it runs, the figures mean little
+  --help      this text
+`;
+
+/** Runs the measurements one after the other; answers the exit status: 0 when every promise is kept. */
+async function main(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: { help: { type: 'boolean' }, quick: { type: 'boolean' } },
+  });
+  const unknown = positionals.filter((name) => !measurements.some((one) => one.name === name));
+  if (values.help === true || unknown.length > 0) {
+    if (unknown.length > 0) process.stderr.write(`bench: there is no measurement ${unknown.join(', ')}\n`);
+    (unknown.length > 0 ? process.stderr : process.stdout).write(usage);
+    return unknown.length > 0 ? 2 : 0;
+  }
+  const chosen = measurements.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
+  const servers = new Servers();
+  const figures: Figure[] = [];
+  try {
+    for (const measurement of chosen) {
+      say(measurement.name);
+      figures.push(...(await measurement.run({ servers, say, quick: values.quick ?? false })));
+    }
+  } finally {
+    await servers.stop();
+  }
+  process.stdout.write(`${[...head(benchFlags), '', ...table(figures)].join('\n')}\n`);
+  return figures.some((figure) => passes(figure) === false) ? 1 : 0;
+}
+
+process.exit(await main(process.argv.slice(2)));
