@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { adminContext } from '../../../common/context.js';
 import type { Values } from '../../../common/db/db.js';
+import { RpcTimeout } from '../../../common/errors.js';
 import type { RpcHandlers } from '../../../common/rpc/types.js';
 import type { ComputeRpc } from '../../../common/rpc/compute.js';
 import { powerState } from '../../../nova-compute/virt/driver.js';
@@ -182,6 +183,23 @@ describe('nova-compute after kill -9', function () {
     await world.api(ids[1]!, { deleted: true, vm_state: 'deleted' });
     const successor = await world.compute(host);
     expect((await successor.driver.list()).map((machine) => machine.name)).to.deep.equal([nameOf(ids[0]!)]);
+  });
+
+  it('starts though nova-network does not answer', async () => {
+    const host = `lonely${(hosts += 1)}`;
+    const on = await world.compute(host);
+    const id = await world.instance();
+    await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+    await world.api(id, { task_state: 'rebooting' });
+    const { answer } = world.network;
+    world.network.answer = () => {
+      throw new RpcTimeout('get_instance_nw_info', 'network', 60);
+    };
+    const successor = await world.compute(host);
+    world.network.answer = answer;
+    expect(await world.row(id)).to.include({ vm_state: 'active', task_state: null });
+    expect(await world.reason(id)).to.contain('Timeout');
+    expect(await successor.driver.info(nameOf(id))).to.include({ state: powerState.running });
   });
 
   it("takes over the machines of 2011.3's fake driver, which ended with their daemon", async () => {
