@@ -84,7 +84,7 @@ function helpText(usage: Usage, show: 'help' | 'helpshort' | 'version'): string 
 }
 
 /** One sentence for the operator about an error which has its cause outside of the program; null for a defect. */
-export function startSentence(error: unknown): string | null {
+function startSentence(error: unknown): string | null {
   if (error instanceof NovaError) return oneLine(error.message);
   const { code, syscall, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number };
   if (!(error instanceof Error) || code === undefined || syscall === undefined) return null;

@@ -62,7 +62,7 @@ export type RegistryFlag = keyof typeof registry;
 export type Choice<F extends RegistryFlag> = Extract<(typeof registry)[F][keyof (typeof registry)[F]], string>;
 
 /** True for `./x.js`, `../x.js` and `/x.js`: a plug-in instead of a dotted name. */
-export function isPluginPath(value: string): boolean {
+function isPluginPath(value: string): boolean {
   return value.startsWith('./') || value.startsWith('../') || isAbsolute(value);
 }
 

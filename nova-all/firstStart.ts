@@ -21,7 +21,7 @@ export interface FirstStartParts {
 }
 
 /** The users of the first start; each has a project of the same name. */
-export const firstUsers = [
+const firstUsers = [
   { id: 'admin', isAdmin: true, roles: [] },
   { id: 'demo', isAdmin: false, roles: ['sysadmin', 'netadmin'] },
 ] as const;

@@ -1,5 +1,5 @@
 /** Bytes of the image: a disk of 1 MiB. */
-export const tinyImageSize = 1024 * 1024;
+const tinyImageSize = 1024 * 1024;
 
 /** What the machine says when a real hypervisor boots it. */
 const greeting = 'nova tiny image\r\n';

@@ -19,7 +19,7 @@ export interface RoleFacts {
 }
 
 /** May everything: the admin mark, or a global role of superuser_roles. */
-export function isSuperuser(flags: RoleFlags, facts: RoleFacts): boolean {
+function isSuperuser(flags: RoleFlags, facts: RoleFacts): boolean {
   return facts.isAdmin || facts.globalRoles.some((role) => flags.superuser_roles.includes(role));
 }
 

@@ -20,13 +20,6 @@ export async function getInstanceTypeByName(db: Queryable, name: string): Promis
   return row;
 }
 
-/** A live instance type by the id which the OpenStack API shows. Throws InstanceTypeNotFound. */
-export async function getInstanceTypeByFlavorId(db: Queryable, flavorId: number): Promise<InstanceTypeRow> {
-  const row = await firstWhere(db, 'instance_types', { flavorid: flavorId, deleted: false });
-  if (row === undefined) throw new InstanceTypeNotFound(flavorId);
-  return row;
-}
-
 /** Instance types by flavorid; deleted ones as well when `deleted` is 'any'. */
 export async function listInstanceTypes(
   db: Queryable,

@@ -1,7 +1,7 @@
 import { placeholders, type Db, type Queryable, type SqlValue } from './db.js';
 
 /** Tables of free key-value pairs, with the table and column of their owner. */
-export const metadataTables = {
+const metadataTables = {
   instance: { table: 'instance_metadata', owner: 'instances', column: 'instance_id' },
   volume: { table: 'volume_metadata', owner: 'volumes', column: 'volume_id' },
 } as const;

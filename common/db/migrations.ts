@@ -22,7 +22,7 @@ export function typeColumns(
   return { instance_type_id: type.id, memory_mb: type.memory_mb, vcpus: type.vcpus, local_gb: type.local_gb };
 }
 
-export async function findMigration(db: Queryable, id: number): Promise<MigrationRow | undefined> {
+async function findMigration(db: Queryable, id: number): Promise<MigrationRow | undefined> {
   return firstWhere(db, 'migrations', { id, deleted: false });
 }
 

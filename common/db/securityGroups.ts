@@ -55,11 +55,7 @@ export async function createGroup(
 }
 
 /** A project's group of a name: the first, where Python's race made two. */
-export async function groupByName(
-  db: Queryable,
-  projectId: string,
-  name: string,
-): Promise<SecurityGroupRow | undefined> {
+async function groupByName(db: Queryable, projectId: string, name: string): Promise<SecurityGroupRow | undefined> {
   return firstWhere(db, 'security_groups', { project_id: projectId, name, deleted: false });
 }
 
@@ -88,7 +84,7 @@ export async function rulesOfGroups(db: Queryable, groupIds: readonly number[]):
 }
 
 /** Whether a row is the rule that is meant: same source, same protocol in any case, same ports. */
-export function sameRule(row: SecurityGroupRuleRow, wish: RuleWish): boolean {
+function sameRule(row: SecurityGroupRuleRow, wish: RuleWish): boolean {
   return (
     row.group_id === wish.group_id &&
     row.cidr === wish.cidr &&
@@ -176,20 +172,6 @@ export async function deleteGroup(db: Db, id: number): Promise<number[] | null> 
     await softDelete(tx, 'security_group_rules', { parent_group_id: id });
     return lost.map((row) => row.parent_group_id);
   });
-}
-
-/** The groups of instances, by membership; one row a pair, in the order of the memberships. */
-export async function groupsOfInstances(
-  db: Queryable,
-  instanceIds: readonly number[],
-): Promise<(SecurityGroupRow & { instance_id: number })[]> {
-  if (instanceIds.length === 0) return [];
-  return db.all(
-    'SELECT g.*, a.instance_id AS instance_id FROM security_group_instance_association a ' +
-      'JOIN security_groups g ON g.id = a.security_group_id ' +
-      `WHERE a.instance_id IN ${placeholders(instanceIds)} AND a.deleted = ? AND g.deleted = ? ORDER BY a.id`,
-    [...instanceIds, false, false],
-  );
 }
 
 /**

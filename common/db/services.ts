@@ -79,11 +79,6 @@ export async function listServices(db: Queryable): Promise<ServiceRow[]> {
   return rowsWhere(db, 'services', { deleted: false });
 }
 
-/** Every service of one host, disabled ones too, by id. */
-export async function listServicesOfHost(db: Queryable, host: string): Promise<ServiceRow[]> {
-  return rowsWhere(db, 'services', { host, deleted: false });
-}
-
 /** Takes a service out of scheduling, or puts it back. Throws HostBinaryNotFound. */
 export async function setServiceDisabled(db: Db, host: string, binary: string, disabled: boolean): Promise<void> {
   await db.transaction(async (tx) => {

@@ -193,7 +193,7 @@ export async function changeVolumeStatus(
 }
 
 /** States from which a volume can be deleted. Those of failure are included, or their rows could never be removed. */
-export const deletableStatuses = ['available', 'error', 'error_deleting'] as const;
+const deletableStatuses = ['available', 'error', 'error_deleting'] as const;
 
 /** How a request to delete a volume was taken. */
 export type DeleteRequest =

@@ -3,11 +3,6 @@ import { Invalid, NotFound, NovaError } from './base.js';
 
 export class NoValidHost extends NovaError {}
 export class WillNotSchedule extends NovaError {}
-export class ServiceNotFound extends NotFound {
-  constructor(id: number | string) {
-    super(`Service ${id} could not be found.`);
-  }
-}
 export class HostBinaryNotFound extends NotFound {
   constructor(host: string, binary: string) {
     super(`Could not find binary ${binary} on host ${host}.`);

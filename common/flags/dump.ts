@@ -7,7 +7,7 @@ export function isSecretFlag(name: string, flag: FlagDefinition<unknown> | undef
 }
 
 /** A database URL without its credentials: `postgresql://***@db/nova`. */
-export function maskUrl(url: string): string {
+function maskUrl(url: string): string {
   return url.replace(/^([\w+.-]+:\/\/)[^/]*@/, '$1***@').replace(/([?&](?:password|passwd|user)=)[^&]*/gi, '$1***');
 }
 

@@ -22,7 +22,7 @@ function detectedIp(): string {
  * Replaces `$name` and `${name}` by other flags' values; `$$` is a dollar sign (nova 2011.3, nova/flags.py: Python's
  * string.Template). Throws StartupError which names the flag when a name is unknown or refers to itself.
  */
-export function interpolate(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function interpolate(raw: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const known = { ...builtins(), ...raw };
   const resolve = (name: string, value: string, path: readonly string[]): string =>
     value.replace(/\$(?:\$|(\w+)|\{(\w+)\})/g, (whole, plain?: string, braced?: string) => {

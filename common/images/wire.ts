@@ -5,7 +5,7 @@ import type { DbTime } from '../time.js';
  * Glance's HTTP API v1 (glance 2011.3: `x-image-meta-*` headers and JSON): how an image is written and read. Used by the
  * registry and by its client.
  */
-export const propertyPrefix = 'x-image-meta-property-';
+const propertyPrefix = 'x-image-meta-property-';
 const metaPrefix = 'x-image-meta-';
 
 /** A row's time as Glance writes it: `YYYY-MM-DDTHH:MM:SS`. */
@@ -59,7 +59,7 @@ function headerText(value: string | number | boolean | null): string {
 }
 
 /** Text of a header back from UTF-8 bytes; null when empty. */
-export function fromHeader(value: string): string | null {
+function fromHeader(value: string): string | null {
   if (value === '') return null;
   const decoded = Buffer.from(value, 'latin1').toString('utf8');
   return decoded.includes('\uFFFD') ? value : decoded;

@@ -1,5 +1,3 @@
-import type { MethodTable } from './types.js';
-
 /** Whoever shows a console through a browser learns the token which opens it. */
 interface ConsoleGrant {
   token: string;
@@ -11,14 +9,8 @@ interface ConsoleGrant {
 export interface VncProxyRpc {
   authorize_vnc_console(args: ConsoleGrant): Promise<null>;
 }
-export const vncProxyMethods: MethodTable<VncProxyRpc> = {
-  authorize_vnc_console: { required: ['token', 'host', 'port'] },
-};
 
 /** Topic `ajax_proxy`. Source: nova 2011.3, bin/nova-ajax-console-proxy. */
 export interface AjaxProxyRpc {
   authorize_ajax_console(args: ConsoleGrant): Promise<null>;
 }
-export const ajaxProxyMethods: MethodTable<AjaxProxyRpc> = {
-  authorize_ajax_console: { required: ['token', 'host', 'port'] },
-};

@@ -29,7 +29,7 @@ const secretKeys =
   /^(_context_)?(auth_token|admin_password|admin_pass|adminpass|new_pass|password|injected_files|file_contents|user_data|secret|secret_key|access_key|private_key|provider_auth)$/i;
 
 /** A copy without the values of secret keys, at any depth. */
-export function withoutSecrets(value: unknown): unknown {
+function withoutSecrets(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutSecrets);
   if (typeof value !== 'object' || value === null) return value;
   const kept = Object.entries(value).filter(([key]) => !secretKeys.test(key));

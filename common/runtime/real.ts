@@ -3,7 +3,6 @@ import { execFile } from 'node:child_process';
 import { generateKeyPair, randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { access, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, type FileHandle } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { NovaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
@@ -24,7 +23,7 @@ export class ProcessExecutionError extends NovaError {
 const makeKeyPair = promisify(generateKeyPair);
 
 /** Random numbers of the operating system. */
-export const realRandom: Random = {
+const realRandom: Random = {
   bytes: (count) => randomBytes(count),
   below: (limit) => randomInt(limit),
   uuid: () => randomUUID(),
@@ -123,7 +122,7 @@ async function replaceFile(
 }
 
 /** Runs host commands, with the flag `root_helper` in front where asked. */
-export function realExec(flags: Flags, log: Log): Exec {
+function realExec(flags: Flags, log: Log): Exec {
   const logger = log.logger('nova.utils');
   return (argv, options: ExecOptions = {}) =>
     new Promise((resolve, reject) => {
@@ -235,9 +234,4 @@ export class RealRuntime implements Runtime {
 /** A promise which stays pending for ever. */
 export function never<T>(): Promise<T> {
   return new Promise<T>(() => undefined);
-}
-
-/** Makes the folder which will hold `path`. */
-export async function makeParentFolder(files: Files, path: string): Promise<void> {
-  await files.makeFolder(dirname(path));
 }

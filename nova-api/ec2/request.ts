@@ -32,7 +32,7 @@ export function splitTarget(target: string): { path: string; query: string } {
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Decodes `%xx` and `+`. A `%` which starts no such pair stays, as in Python. Throws Refusal when the bytes aren't UTF-8. */
-export function formDecode(text: string): string {
+function formDecode(text: string): string {
   if (!/[%+\u0080-\uffff]/.test(text)) return text;
   const bytes: number[] = [];
   const source = Buffer.from(text, 'latin1');

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { SecurityGroups, type PermissionWish } from '../../../common/cloud/securityGroups.js';
-import { groupsOfInstances } from '../../../common/db/securityGroups.js';
+import { viewInstances } from '../../../common/db/instanceViews.js';
 import { caller, failure, NetworkFixture } from '../network/fixture.js';
 
 const demo = caller();
@@ -28,6 +28,11 @@ describe('cloud: security groups', () => {
         'ON g.id = r.parent_group_id WHERE g.name = ? AND r.deleted = ? ORDER BY r.id',
       [name, false],
     );
+
+  const groupsOf = async (instanceId: number): Promise<string[]> =>
+    (await viewInstances(cloud.db, { ids: [instanceId] }))
+      .flatMap((view) => view.groups.map(({ name }) => name))
+      .sort();
 
   it('makes one default group for racing callers', async () => {
     const ids = await Promise.all(Array.from({ length: 8 }, () => groups.ensureDefault(demo)));
@@ -197,8 +202,7 @@ describe('cloud: security groups', () => {
     await cloud.instance([db.id], { host: 'cloud2' });
     const id = await cloud.instance([base]);
     const instance = { id, host: 'cloud1', project_id: 'demo' };
-    const held = async (): Promise<unknown[]> =>
-      (await groupsOfInstances(cloud.db, [id])).map(({ name }) => name).sort();
+    const held = (): Promise<string[]> => groupsOf(id);
     cloud.takeSent();
 
     await groups.setOfInstance(demo, instance, [{ name: 'web' }, { id: web.id }]);
@@ -235,7 +239,7 @@ describe('cloud: security groups', () => {
     const member = await cloud.instance([base, web]);
     cloud.takeSent();
     await groups.delete(demo, { id: web });
-    expect((await groupsOfInstances(cloud.db, [member])).map(({ name }) => name)).to.deep.equal(['default']);
+    expect(await groupsOf(member)).to.deep.equal(['default']);
     expect((await rules()).map((row) => row['to_port'])).to.deep.equal([81]);
     const refresh = { method: 'refresh_security_group_rules', args: { security_group_id: base } };
     expect(cloud.takeSent()).to.deep.equal([{ to: 'compute.cloud1', ...refresh }]);
