@@ -4,6 +4,8 @@ import type { Values } from '../db/db.js';
 import { changeInstance, findInstance, type ExpectedInstance } from '../db/instances.js';
 import type { InstanceRow } from '../db/rows.js';
 import { ApiError, InstanceNotFound } from '../errors.js';
+import type { Runtime } from '../runtime/runtime.js';
+import { dbTime, type DbTime } from '../time.js';
 import type { CloudParts } from './parts.js';
 
 /** Which of an instance's columns tell its state. */
@@ -98,4 +100,9 @@ export function incorrectState(row: Pick<InstanceRow, 'vm_state' | 'task_state'>
     `The instance is not in a state in which this is possible: it is ${row.vm_state}${task}`,
     'IncorrectInstanceState',
   );
+}
+
+/** Instances which were terminated since then are still shown to those who name them (flag ec2_terminated_visible). */
+export function terminatedSince({ clock, flags }: Pick<Runtime, 'clock' | 'flags'>): DbTime {
+  return dbTime(clock.now() - flags.ec2_terminated_visible * 1000);
 }
