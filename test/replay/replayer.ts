@@ -1,0 +1,120 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { type Exceptions } from './exceptions.js';
+import { Ids, idsMade } from './ids.js';
+import { answered, type Exchange, paramsOf } from './recorded.js';
+import type { ReplayCloud } from './replayCloud.js';
+import { send } from './send.js';
+import { type AnswerText, differences, shapeOf, typesOf } from './shape.js';
+import { type Request, signedAgain } from './signing.js';
+
+/** What a replayed exchange gave. */
+export interface Outcome {
+  readonly exchange: Exchange;
+  /** All differences, also those which are meant. */
+  readonly found: readonly string[];
+  /** Those which are not meant. */
+  readonly unexpected: readonly string[];
+  /** Our answer. */
+  readonly text: string;
+}
+
+/** A recorded answer as if instances had run neither sooner nor later than ours do. */
+function inTime(action: string, answer: string): string {
+  if (action === 'DescribeInstances') return answer.replaceAll('<name>pending<', '<name>running<');
+  if (action !== 'RunInstances') return answer;
+  return answer
+    .replaceAll('<code>1</code><name>running<', '<code>0</code><name>pending<')
+    .replace(/>10\.0\.[\d.]+</g, '><');
+}
+
+const isRead = (action: string, method: string): boolean =>
+  action === '' ? method === 'GET' : /^(Describe|Get)/.test(action);
+
+/** Replays the exchanges of one folder on a cloud, one after the other. */
+export class Replayer {
+  readonly #ids: Ids;
+
+  constructor(
+    private readonly cloud: ReplayCloud,
+    private readonly folder: string,
+    private readonly exceptions: Exceptions,
+  ) {
+    this.#ids = new Ids(cloud.images);
+  }
+
+  /** Does what the exchanges after it need. */
+  async #setUp({ as = 'akey:proj', params, makes }: Exchange): Promise<void> {
+    await this.cloud.settle();
+    const own = Object.entries(params ?? {}).map(([name, value]) => [name, this.#ids.own(value)]);
+    const text = await this.cloud.call(as, Object.fromEntries(own) as Record<string, string>);
+    const action = params?.['Action'] ?? '';
+    await this.cloud.done(action, new Map(own as [string, string][]));
+    this.#ids.note(action, makes ?? [], text);
+  }
+
+  /** Sends an exchange's request and compares the answers. What sets something up gives no differences. */
+  async replay(exchange: Exchange): Promise<Outcome> {
+    if (exchange.params !== undefined) {
+      await this.#setUp(exchange);
+      return { exchange, found: [], unexpected: [], text: '' };
+    }
+    const action = paramsOf(exchange).get('Action') ?? '';
+    const place = { exchange: `${this.folder}/${exchange.name}`, action };
+    const port = await this.#port(exchange);
+    const request = this.#request(exchange, port);
+    await this.cloud.settle();
+    for (let round = 0; ; round += 1) {
+      const { status, headers, body } = await send(port, request);
+      const text = body.toString();
+      if (exchange.setup && status !== (exchange.status ?? 200)) {
+        throw new Error(`${place.exchange}: ${status} ${text}`);
+      }
+      if (status === 200) {
+        await this.cloud.done(action, paramsOf(request));
+        const recorded = exchange.status === undefined ? null : idsMade(action, exchange.answer ?? '');
+        this.#ids.note(action, recorded, text);
+      }
+      const found = exchange.setup
+        ? []
+        : this.#differences(exchange, { status, type: String(headers['content-type'] ?? ''), text });
+      const unexpected = this.exceptions.unexpected(place, found);
+      if (unexpected.length === 0 || !isRead(action, exchange.method) || round === patience)
+        return { exchange, found, unexpected, text };
+      await pause(50);
+    }
+  }
+
+  #differences(exchange: Exchange, ours: AnswerText): string[] {
+    const original = answered(exchange);
+    if (original === undefined) return [];
+    const text = inTime(paramsOf(exchange).get('Action') ?? '', original.answer ?? '');
+    const recorded = { status: original.status!, type: original.type ?? '', text };
+    if (exchange.like !== undefined) return differences(typesOf(shapeOf(recorded)), typesOf(shapeOf(ours)));
+    const { known } = this.#ids;
+    const own = { ...ours, text: this.#ids.recorded(ours.text) };
+    return differences(shapeOf(recorded, known), shapeOf(own, known));
+  }
+
+  /** Where an exchange goes: listeners and pipelines which the recorded system had beside the usual ones. */
+  #port({ port, target }: Exchange): Promise<number> | number {
+    if (port === 3333) return this.cloud.s3Port;
+    if (port === 8783) return this.cloud.door('noauth', ['--ec2_auth=noauth']);
+    if (target.startsWith('/services/Lockout')) return this.cloud.lockoutPort();
+    return this.cloud.ec2Port;
+  }
+
+  #request(exchange: Exchange, port: number): Request & { body64?: string } {
+    const host = (exchange.headers['host'] ?? '').replace('cloud1', '127.0.0.1').replace(/:\d+$/, `:${port}`);
+    const changed = {
+      method: exchange.method,
+      target: this.#ids.own(exchange.target).replace('/services/Lockout', '/services/Cloud'),
+      headers: { ...exchange.headers, host },
+      ...(exchange.body !== undefined && { body: this.#ids.own(exchange.body) }),
+      ...(exchange.body64 !== undefined && { body64: exchange.body64 }),
+    };
+    return { ...changed, ...signedAgain(exchange, changed) };
+  }
+}
+
+/** How often a reading request is repeated until its answer is as recorded. */
+const patience = Number(process.env['NOVA_REPLAY_PATIENCE'] ?? 100);
