@@ -49,12 +49,14 @@ export class ComputeManager implements Manager<ComputeRpc> {
   readonly handlers: RpcHandlers<ComputeRpc>;
   readonly periodicTasks: readonly PeriodicTask[];
   readonly #parts: ComputeParts;
+  readonly #capabilities: Capabilities;
   #connected = false;
 
   constructor(parts: DaemonParts, driver: VirtDriver) {
     this.#parts = computeParts(parts, driver);
     this.handlers = handlersOf(this.#parts);
-    this.periodicTasks = periodicTasksOf(this.#parts);
+    this.#capabilities = new Capabilities(this.#parts);
+    this.periodicTasks = periodicTasksOf(this.#parts, this.#capabilities);
   }
 
   /** Connects the hypervisor and brings to an end what a predecessor left half-done. May be repeated after a failure. */
@@ -67,8 +69,11 @@ export class ComputeManager implements Manager<ComputeRpc> {
     await recoverHost(this.#parts, context);
   }
 
-  async updateAvailableResource(): Promise<void> {
+  /** Also announces the host: a scheduler which weighs hosts by their figures would know nothing of it for a minute or two. */
+  async updateAvailableResource(context: Context): Promise<void> {
     await updateAvailableResource(this.#parts);
+    await this.#capabilities.refresh();
+    await this.#capabilities.publish(context);
   }
 
   async close(): Promise<void> {
@@ -175,8 +180,7 @@ function handlersOf(parts: ComputeParts): RpcHandlers<ComputeRpc> {
 }
 
 /** In the order of 2011.3: publish, rescue timeout, driver status, power sync; then what 2011.3 has not. */
-function periodicTasksOf(parts: ComputeParts): readonly PeriodicTask[] {
-  const capabilities = new Capabilities(parts);
+function periodicTasksOf(parts: ComputeParts, capabilities: Capabilities): readonly PeriodicTask[] {
   return [
     { name: 'publish_service_capabilities', run: (context) => capabilities.publish(context) },
     { name: 'poll_rescued_instances', run: (context) => endOldRescues(parts, context) },

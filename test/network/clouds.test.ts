@@ -34,16 +34,9 @@ describe('a cloud with VLANs whose instances go where they cost the least', func
 
   it('gives the project its network, and instances addresses of it, floating ones too', async () => {
     const ec2 = new Ec2Caller(cloud.environment);
-    // until the host has announced itself there is none: the fake hypervisor has no compute_nodes row
-    const id = await until('a host to be known', async () => {
-      const fresh = await ec2.runInstance();
-      const decided = await until(`the fate of ${fresh}`, async () => {
-        const { state, reason } = await ec2.instance(fresh);
-        return state === 'running' || reason !== '' ? { runs: state === 'running' } : false;
-      });
-      if (!decided.runs) await ec2.done('TerminateInstances', { 'InstanceId.1': fresh });
-      return decided.runs && fresh;
-    });
+    // the host has announced itself by the time that the API answers: the fake hypervisor has no compute_nodes row
+    const id = await ec2.runInstance();
+    await active(ec2, id);
     const [address] = (await ec2.done('DescribeInstances', { 'InstanceId.1': id })).texts('privateIpAddress');
     expect(address).to.match(/^10\.0\.0\./);
     const [publicIp] = (await ec2.done('AllocateAddress')).texts('publicIp');

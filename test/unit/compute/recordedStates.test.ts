@@ -211,6 +211,16 @@ describe('nova-compute beside the recordings of 2011.3', () => {
     expect(await world.mappings(id)).to.deep.equal([]);
   });
 
+  it('announces its host when it starts', async () => {
+    const starting = world.newCompute('cloud1');
+    world.sent.length = 0;
+    await starting.manager.updateAvailableResource(context);
+    const [message] = read('amqp/flows/periodic.json') as [{ body: Record<string, unknown> }];
+    expect(world.sent).to.deep.equal([
+      { kind: 'fanout', routingKey: 'scheduler_fanout', method: message.body['method'], args: message.body['args'] },
+    ]);
+  });
+
   it('publishes capabilities from the second tick on, after reading them in the first', async () => {
     world.sent.length = 0;
     const tick = async (): Promise<void> => {
