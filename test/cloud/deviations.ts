@@ -13,7 +13,7 @@ export interface Deviation {
 
 export interface DeviationsFile {
   readonly deviations: readonly Deviation[];
-  /** Flows whose actions are not there yet, with what is missing. */
+  /** Flows which are not done, with the reason. */
   readonly later: Readonly<Record<string, string>>;
 }
 

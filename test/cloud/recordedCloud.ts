@@ -4,7 +4,7 @@ import type { ConfirmChannel } from 'amqplib';
 import pg from 'pg';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db } from '../../common/db/db.js';
-import type { Flags } from '../../common/flags/flags.js';
+import type { FlagName, Flags } from '../../common/flags/flags.js';
 import { parseFlags } from '../../common/flags/parse.js';
 import { createImageService } from '../../common/images/client.js';
 import { createRpc } from '../../common/rpc/client.js';
@@ -15,6 +15,7 @@ import { prepareProcessCloud, type ProcessCloud } from '../support/cloud.js';
 import { signedV2 } from '../support/ec2.js';
 import type { RecordedMessage, Recording } from '../support/rabbitmq.js';
 import { until } from '../support/rabbitmq.js';
+import type { RealRuntime } from '../../common/runtime/real.js';
 import { testRuntime } from '../support/runtime.js';
 import { recordWrites, writesSince, type Write } from './rows.js';
 
@@ -49,13 +50,14 @@ export class RecordedCloud {
   #callers = 0;
 
   private constructor(
-    readonly processes: ProcessCloud,
+    readonly processes: ProcessCloud & { readonly flagFile: string },
     readonly recording: Recording,
     readonly client: pg.Client,
     readonly db: Db,
     private readonly channel: ConfirmChannel,
     transport: Transport,
-    private readonly runtime: ReturnType<typeof testRuntime>['runtime'],
+    private readonly values: Partial<Record<FlagName, unknown>>,
+    private readonly runtime: RealRuntime,
     private readonly closeConnection: () => Promise<void>,
   ) {
     this.#transport = transport;
@@ -91,7 +93,7 @@ export class RecordedCloud {
     const recording = await processes.broker.recordMessages(processes.vhost);
     const connection = await processes.broker.connect(processes.vhost);
     const channel = await connection.createConfirmChannel();
-    const cloud = new RecordedCloud(processes, recording, client, db, channel, transport, runtime, () =>
+    const cloud = new RecordedCloud(processes, recording, client, db, channel, transport, values, runtime, () =>
       connection.close(),
     );
     await cloud.manage('db', 'sync');
@@ -105,18 +107,29 @@ export class RecordedCloud {
   }
 
   /** Runs a command of `nova-manage` and answers its exit status and what it printed. */
-  async manage(...words: string[]): Promise<{ status: number; out: string }> {
+  manage(...words: string[]): Promise<{ status: number; out: string }> {
+    return this.#manage(this.runtime, words);
+  }
+
+  /** As {@link manage}, with other flags than the daemons'. */
+  manageWith(flags: Partial<Record<FlagName, unknown>>, ...words: string[]): Promise<{ status: number; out: string }> {
+    const { runtime, statePath } = testRuntime({ ...this.values, ...flags }, { binary: 'nova-manage' });
+    rmSync(statePath, { recursive: true });
+    return this.#manage(runtime, words);
+  }
+
+  async #manage(runtime: RealRuntime, words: string[]): Promise<{ status: number; out: string }> {
     const out: string[] = [];
     const write = (line: string): void => void out.push(line);
     const status = await manage(
       words,
       {
-        runtime: this.runtime,
+        runtime,
         print: write,
         database: async () => this.db,
         rawDatabase: async () => this.db,
-        rpc: async () => createRpc(this.runtime, this.#transport),
-        images: () => createImageService(this.runtime),
+        rpc: async () => createRpc(runtime, this.#transport),
+        images: () => createImageService(runtime),
       },
       { out: write, err: write },
     );
@@ -127,13 +140,17 @@ export class RecordedCloud {
   async ec2(
     action: string,
     params: Record<string, string> = {},
-    { caller = recordedCaller, refused = false }: { caller?: Caller; refused?: boolean } = {},
+    {
+      caller = recordedCaller,
+      refused = false,
+      endpoint = 'Cloud',
+    }: { caller?: Caller; refused?: boolean; endpoint?: 'Cloud' | 'Admin' } = {},
   ): Promise<Answer> {
     const url = new URL(this.processes.environment.EC2_URL);
     const { url: target } = signedV2(
       action,
       { ...params, Timestamp: new Date().toISOString() },
-      { ...caller, host: url.host },
+      { ...caller, host: url.host, path: `/services/${endpoint}/` },
     );
     const response = await fetch(new URL(target, url), { headers: { host: url.host } });
     const answer = { status: response.status, text: await response.text() };
@@ -212,6 +229,28 @@ export class RecordedCloud {
     await this.channel.waitForConfirms();
     if (id !== undefined) await until(`the replies to ${text.slice(0, 2000)}`, () => enough(replies));
     return replies;
+  }
+
+  /** Answers null to each call on a topic, in place of a daemon which there is not. The function it gives ends that. */
+  async answerOn(topic: string): Promise<() => Promise<void>> {
+    await this.channel.assertQueue(topic, { durable: false });
+    await this.channel.bindQueue(topic, 'nova', topic);
+    const { consumerTag } = await this.channel.consume(topic, (message) => {
+      if (message === null) return;
+      this.channel.ack(message);
+      const { _msg_id: id } = JSON.parse(message.content.toString()) as { _msg_id?: string };
+      const properties = { contentType: 'application/json', contentEncoding: 'utf-8', headers: {}, deliveryMode: 2 };
+      if (id === undefined) return;
+      // the result, then the end of it
+      const nothing = Buffer.from(JSON.stringify({ result: null, failure: null }));
+      for (let part = 0; part < 2; part += 1) {
+        this.channel.publish(id, id, nothing, { ...properties, priority: 0 });
+      }
+    });
+    return async () => {
+      await this.channel.cancel(consumerTag);
+      await this.channel.deleteQueue(topic);
+    };
   }
 
   /** Forgets what was recorded so far. */

@@ -102,6 +102,16 @@ async function floating(cloud: RecordedCloud, on: 'nothing' | 'fixed'): Promise<
   return { floating_address: row!.address, fixed_address: fixed!.address };
 }
 
+/** An address which an instance has. */
+async function allocated(cloud: RecordedCloud, leased: boolean): Promise<Subjects> {
+  const [row] = await cloud.sql<{ address: string }>(
+    `UPDATE fixed_ips SET leased = $1 WHERE id =
+       (SELECT max(id) FROM fixed_ips WHERE allocated AND instance_id IS NOT NULL) RETURNING address`,
+    [leased],
+  );
+  return { address: row!.address };
+}
+
 const isActive: Scenario['effect'] = [
   `SELECT vm_state = 'active' AND task_state IS NULL FROM instances WHERE id = $1`,
   'instance_id',
@@ -163,6 +173,17 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
     effect: ['SELECT project_id IS NULL FROM floating_ips WHERE address = $1', 'floating_address'],
   },
   'compute get_console_output': { prepare: (cloud) => running(cloud, null) },
+  'compute get_ajax_console': { prepare: (cloud) => running(cloud, null) },
+  'compute get_vnc_console': { prepare: (cloud) => running(cloud, null) },
+  'compute refresh_provider_fw_rules': { prepare: async () => ({}) },
+  'network lease_fixed_ip': {
+    prepare: (cloud) => allocated(cloud, false),
+    effect: ['SELECT leased FROM fixed_ips WHERE address = $1', 'address'],
+  },
+  'network release_fixed_ip': {
+    prepare: (cloud) => allocated(cloud, true),
+    effect: ['SELECT NOT leased FROM fixed_ips WHERE address = $1', 'address'],
+  },
   'compute update_available_resource': { prepare: async () => ({}) },
   'compute refresh_security_group_rules': { prepare: async () => ({ security_group_id: 1 }) },
   'compute refresh_security_group_members': { prepare: async () => ({ security_group_id: 1 }) },
@@ -229,13 +250,16 @@ async function stopped(cloud: RecordedCloud): Promise<Subjects> {
 
 const topicOf = ({ name }: Sent): string => name.replace(/^(\w+?)(_fanout|\.\S+)? /, '$1 ');
 
+/** Proxies of consoles, which are no daemons of ours. */
+const isToProxy = (sent: Sent): boolean => /^(vncproxy|ajax_proxy) /.test(topicOf(sent));
+
 /** Every request of the given flows, once per topic, method and form of its arguments. */
 export function recordedRequests(flows: readonly string[]): Map<string, Sent[]> {
   const result = new Map<string, Sent[]>();
   const seen = new Set<string>();
   for (const flow of flows) {
     for (const sent of conversation(recording<RecordedMessage[]>(`amqp/flows/${flow}.json`) ?? [])) {
-      if (sent.kind === 'notification' || sent.kind === 'other') continue;
+      if (sent.kind === 'notification' || sent.kind === 'other' || isToProxy(sent)) continue;
       const { args } = sent.message.body as { args?: Record<string, unknown> };
       const types = Object.entries(args ?? {}).map(
         ([name, value]) => `${name}: ${value === null ? 'null' : typeof value}`,

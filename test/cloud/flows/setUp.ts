@@ -16,6 +16,16 @@ const managed = (name: string, commands: readonly string[]): Flow => ({
   run: (cloud) => manageAll(cloud, commands),
 });
 
+/** The recorded fake hypervisor moves no guests, ours does: one which doesn't here takes its place. */
+const refusedMigration = (name: string, destination: string): Flow => ({
+  name,
+  async run(cloud) {
+    const words = ['vm', 'live_migration', 'i-00000001', destination];
+    const { status, out } = await cloud.manageWith({ connection_type: 'xenapi' }, ...words);
+    expect(status, out).to.equal(1);
+  },
+});
+
 /** The image of the recordings, in our registry. */
 async function registerImage(cloud: RecordedCloud): Promise<void> {
   const { flags } = cloud;
@@ -107,12 +117,27 @@ export const manageFlows: readonly Flow[] = [
     },
   },
   managed('manage_floating', ['floating create 9.9.9.0/30', 'floating list', 'floating delete 9.9.9.0/30']),
+  {
+    name: 'manage_fixed',
+    async run(cloud) {
+      await cloud.manage('fixed', 'list', '--host=cloud1');
+      await manageAll(cloud, ['fixed reserve 10.0.0.200', 'fixed unreserve 10.0.0.200']);
+    },
+  },
   managed('manage_vm_list', ['vm list']),
   managed('manage_flavor', [
     'instance_type create m9.test 128 1 5 99 0 0 0',
     'instance_type list m9.test',
     'instance_type delete m9.test',
     'instance_type delete m9.test --purge',
+  ]),
+  refusedMigration('manage_live_migration', 'cloud2'),
+  refusedMigration('manage_live_migration_same_host', 'nowhere'),
+  managed('manage_agent', [
+    'agent create linux x86 1.0 http://192.0.2.5/agent.tgz 0123456789abcdef',
+    'agent list',
+    'agent modify linux x86 1.1 http://192.0.2.5/agent2.tgz fedcba9876543210',
+    'agent delete linux x86',
   ]),
   managed('manage_update_resource', ['service update_resource --host=cloud1']),
   managed('manage_project', [
@@ -129,6 +154,16 @@ export const manageFlows: readonly Flow[] = [
     'project delete tmpp',
     'user delete tmpu',
   ]),
+  {
+    name: 'provider_fw',
+    rules: { anyHost: true },
+    async run(cloud) {
+      const admin = { endpoint: 'Admin' } as const;
+      await cloud.ec2('BlockExternalAddresses', { Cidr: '192.0.2.1/32' }, admin);
+      await cloud.ec2('DescribeExternalAddressBlocks', {}, admin);
+      await cloud.ec2('RemoveExternalAddressBlock', { Cidr: '192.0.2.1/32' }, admin);
+    },
+  },
   {
     name: 'manage_network',
     async run(cloud) {
@@ -149,7 +184,8 @@ export const manageFlows: readonly Flow[] = [
   },
 ];
 
-const notify = '--notification_driver=nova.notifier.rabbit_notifier';
+/** Has a nova-compute send notifications. */
+export const notify = '--notification_driver=nova.notifier.rabbit_notifier';
 
 /** Both compute hosts start again, from here on with notifications, as in the recording. */
 export const restartFlow: Flow = {
@@ -159,19 +195,25 @@ export const restartFlow: Flow = {
   },
 };
 
-/** The resources of a host; as in the recording its compute_nodes row is put in by hand, the fake driver makes none. */
+/** The resources of a host, by the rows which {@link hostsMeasured} has made. */
 export const describeResource: Flow = {
   ...managed('manage_describe_resource', ['service describe_resource --host=cloud1']),
   rules: { typesOnly: /\.usage\./ },
-  async prepare(cloud) {
-    await cloud.sql(
-      `INSERT INTO compute_nodes (deleted, service_id, vcpus, memory_mb, local_gb, vcpus_used, memory_mb_used,
-         local_gb_used, hypervisor_type, hypervisor_version, cpu_info)
-       SELECT false, id, 16, 64000, 1000, 0, 0, 0, 'QEMU', 1, '' FROM services
-        WHERE host = 'cloud1' AND "binary" = 'nova-compute'`,
-    );
-  },
 };
+
+/** As in the recording the rows of compute_nodes are put in by hand: the fake driver makes none. */
+export async function hostsMeasured(cloud: RecordedCloud): Promise<void> {
+  const cpu = { arch: 'x86_64', model: 'fake', vendor: 'fake', topology: { cores: 4, threads: 1, sockets: 1 } };
+  const text = JSON.stringify({ ...cpu, features: [] }, null, 1)
+    .replace(/\n */g, ' ')
+    .replace(/([[{]) | ([\]}])/g, '$1$2');
+  await cloud.sql(
+    `INSERT INTO compute_nodes (deleted, service_id, vcpus, memory_mb, local_gb, vcpus_used, memory_mb_used,
+       local_gb_used, hypervisor_type, hypervisor_version, cpu_info)
+     SELECT false, id, 16, 64000, 1000, 0, 0, 0, 'QEMU', 1, $1 FROM services WHERE "binary" = 'nova-compute'`,
+    [text],
+  );
+}
 
 /** The capabilities which each compute host publishes from its second periodic run on. */
 export const periodicFlow: Flow = {
