@@ -95,11 +95,10 @@ export class Launcher {
 
     const { reservationId, repeated } = created;
     const reservation: InstanceFilter = { projectId, reservationId };
-    if (repeated)
-      return {
-        reservationId,
-        instances: await viewInstances(db, { ...reservation, deletedSince: terminatedSince(runtime) }),
-      };
+    if (repeated) {
+      const all = { ...reservation, deletedSince: terminatedSince(runtime) };
+      return { reservationId, instances: await viewInstances(db, all) };
+    }
     const known: KnownParts = {
       typeName: launch.type.name,
       fixedIps: [],

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { adminContext } from '../../common/context.js';
 import { MessageNotDelivered, StartupError } from '../../common/errors.js';
 import { amqpTransport } from '../../common/rpc/amqp.js';
+import { brokerParty } from '../support/brokerParty.js';
 import { Party, errorOf, type EchoRpc } from '../support/busBehaviour.js';
 import { RabbitMq, sharedRabbitMq, until } from '../support/rabbitmq.js';
 
@@ -77,9 +78,7 @@ describe('a broker in trouble', function () {
   });
 
   it('is told apart from a deleted queue, which a daemon declares again', async () => {
-    const broker = await sharedRabbitMq();
-    const vhost = await broker.newVhost();
-    const party = new Party({ transport: amqpTransport, flags: broker.flags(vhost) });
+    const { broker, vhost, party } = await brokerParty();
     const { echo } = await party.server('compute', 'cloud1');
     const { rpc, runtime } = await party.client();
     const connection = await broker.connect(vhost);

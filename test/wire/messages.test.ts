@@ -2,9 +2,9 @@ import { expect } from 'chai';
 import { readFileSync } from 'node:fs';
 import { adminContext } from '../../common/context.js';
 import { RemoteError } from '../../common/errors.js';
-import { amqpTransport } from '../../common/rpc/amqp.js';
-import { Party, errorOf, type EchoRpc } from '../support/busBehaviour.js';
-import { sharedRabbitMq, until, type RabbitMq } from '../support/rabbitmq.js';
+import { brokerParty } from '../support/brokerParty.js';
+import { type Party, errorOf, type EchoRpc } from '../support/busBehaviour.js';
+import { until, type RabbitMq } from '../support/rabbitmq.js';
 import { recordings } from '../support/recordings.js';
 
 /** Properties of every message of 2011.3, in all recordings. */
@@ -32,9 +32,7 @@ describe('messages on the wire', function () {
   let party: Party;
 
   beforeEach(async () => {
-    broker = await sharedRabbitMq();
-    vhost = await broker.newVhost();
-    party = new Party({ transport: amqpTransport, flags: broker.flags(vhost) });
+    ({ broker, vhost, party } = await brokerParty());
   });
   afterEach(() => party.end());
 

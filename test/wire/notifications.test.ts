@@ -1,7 +1,7 @@
 import { expect } from 'chai';
-import { amqpTransport } from '../../common/rpc/amqp.js';
-import { Party } from '../support/busBehaviour.js';
-import { sharedRabbitMq, until, type RabbitMq } from '../support/rabbitmq.js';
+import { brokerParty } from '../support/brokerParty.js';
+import { type Party } from '../support/busBehaviour.js';
+import { until, type RabbitMq } from '../support/rabbitmq.js';
 
 const rabbit = { notification_driver: 'nova.notifier.rabbit_notifier' };
 const event = { event_type: 'compute.instance.create', payload: {} };
@@ -12,9 +12,7 @@ describe('notifications on the broker', function () {
   let vhost: string;
   let party: Party;
   beforeEach(async () => {
-    broker = await sharedRabbitMq();
-    vhost = await broker.newVhost();
-    party = new Party({ transport: amqpTransport, flags: broker.flags(vhost) });
+    ({ broker, vhost, party } = await brokerParty());
   });
   afterEach(() => party.end());
 

@@ -1,8 +1,8 @@
 import { expect } from 'chai';
 import { adminContext } from '../../common/context.js';
-import { amqpTransport } from '../../common/rpc/amqp.js';
-import { Party, type EchoRpc } from '../support/busBehaviour.js';
-import { sharedRabbitMq, until } from '../support/rabbitmq.js';
+import { brokerParty } from '../support/brokerParty.js';
+import type { EchoRpc } from '../support/busBehaviour.js';
+import { until } from '../support/rabbitmq.js';
 import { columns, comparable, presentEntities, recordedTopology, type Kind } from '../support/topology.js';
 
 function added(before: readonly string[], after: readonly string[]): string[] {
@@ -18,9 +18,7 @@ describe('entities on the broker', function () {
   this.timeout(60_000);
 
   it('are those which the daemons of 2011.3 declare, and a call in flight adds the same', async () => {
-    const broker = await sharedRabbitMq();
-    const vhost = await broker.newVhost();
-    const party = new Party({ transport: amqpTransport, flags: broker.flags(vhost) });
+    const { broker, vhost, party } = await brokerParty();
     try {
       const servers = [];
       for (const topic of ['scheduler', 'network', 'volume', 'compute'])
