@@ -4,7 +4,7 @@ import { AccessKeyNotFound, ProjectMembershipNotFound, ProjectNotFound, StartupE
 import type { Runtime } from '../common/runtime/runtime.js';
 import type { Bucket } from './bucketStore.js';
 import { S3Refusal } from './refusal.js';
-import { readClaim, type S3Request } from './signatures.js';
+import { readClaim, type ChunkSigner, type S3Request } from './signatures.js';
 
 /** Who makes a request, and what he may. */
 export interface Visitor {
@@ -14,15 +14,25 @@ export interface Visitor {
   mayUse(bucket: Bucket): boolean;
 }
 
+/** A request which was let in. */
+export interface Admission {
+  readonly visitor: Visitor;
+  /** SHA-256 (hex) which the caller signed for the body; undefined for none. */
+  readonly bodySha256: string | undefined;
+  /** How the caller signed the chunks of the body; null when nobody checks, or they were not signed. */
+  readonly chunkSigner: ChunkSigner | null;
+}
+
 /** Lets requests in, or throws S3Refusal. */
 export interface Access {
-  admit(request: S3Request): Promise<{ visitor: Visitor; bodySha256: string | undefined }>;
+  admit(request: S3Request): Promise<Admission>;
 }
 
 /** As in 2011.3: whoever reaches the port may read and write everything. */
 export const openAccess: Access = {
   async admit() {
-    return { visitor: { project: null, isAdmin: false, mayUse: () => true }, bodySha256: undefined };
+    const visitor = { project: null, isAdmin: false, mayUse: () => true };
+    return { visitor, bodySha256: undefined, chunkSigner: null };
   },
 };
 
@@ -40,7 +50,7 @@ export class KeyAccess implements Access {
     this.#callers = new Callers(db, runtime.flags);
   }
 
-  async admit(request: S3Request): Promise<{ visitor: Visitor; bodySha256: string | undefined }> {
+  async admit(request: S3Request): Promise<Admission> {
     const claim = readClaim(request);
     this.#checkTime(claim);
     const caller = await this.#callers.find(claim.accessKey).catch((error: unknown) => {
@@ -55,7 +65,7 @@ export class KeyAccess implements Access {
     claim.verify(caller.secretKey);
     const { projectId: project, isAdmin } = caller;
     const visitor = { project, isAdmin, mayUse: (bucket: Bucket) => isAdmin || bucket.owner === project };
-    return { visitor, bodySha256: claim.bodySha256 };
+    return { visitor, bodySha256: claim.bodySha256, chunkSigner: claim.chunkSigner(caller.secretKey) };
   }
 
   /** The client's own end always counts; its time counts where the flag ec2_timestamp_window says so. */

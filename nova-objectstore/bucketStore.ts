@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Lanes } from '../common/lanes.js';
 import type { Runtime } from '../common/runtime/runtime.js';
+import { Arrivals, type Incoming } from './arrivals.js';
 import { fileOfKey, hashedPrefix, isBucketName, isPlainKey, sha256 } from './names.js';
 import { noSuchBucket, noSuchKey, S3Refusal } from './refusal.js';
 
@@ -29,17 +30,8 @@ export interface StoredObject extends ObjectHeaders {
   readonly size: number;
   /** Milliseconds since the epoch. */
   readonly modified: number;
-  /** MD5, hex. */
-  readonly md5: string;
-}
-
-/** Bytes on their way into the store, checked as they come. */
-export interface Incoming {
-  readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
-  /** Bytes of the largest object. */
-  readonly limit: number;
-  /** Throws S3Refusal unless these are the bytes which the client meant. */
-  check(sums: { md5: string; sha256: string; size: number }): void;
+  /** MD5, hex; of one uploaded in parts S3's own mark of it, `MD5-PARTS`. */
+  readonly etag: string;
 }
 
 /** Places of the first and the last byte. */
@@ -69,7 +61,7 @@ export interface Listing {
 /** What is noted beside an object's file. It counts as long as size and time are those of the file. */
 interface Note extends ObjectHeaders {
   readonly key: string;
-  readonly md5: string;
+  readonly etag: string;
   readonly size: number;
   readonly modified: number;
 }
@@ -83,18 +75,21 @@ interface Note extends ObjectHeaders {
  */
 export class BucketStore {
   readonly #lanes = new Lanes<string>();
+  readonly arrivals: Arrivals;
 
   private constructor(
     private readonly runtime: Runtime,
     private readonly folder: string,
-  ) {}
+  ) {
+    this.arrivals = new Arrivals(runtime, this.#own('incoming'));
+  }
 
   /** Opens the folder, making it where needed. What an upload left that was cut off is removed. */
   static async open(runtime: Runtime, folder: string): Promise<BucketStore> {
     const store = new BucketStore(runtime, folder);
     const { files } = runtime;
-    await files.remove(store.#own('incoming'));
-    for (const name of ['incoming', 'buckets', 'objects']) await files.makeFolder(store.#own(name));
+    await store.arrivals.open();
+    for (const name of ['buckets', 'objects', 'uploads']) await files.makeFolder(store.#own(name));
     return store;
   }
 
@@ -146,47 +141,51 @@ export class BucketStore {
       }
       await files.remove(this.#ownerFile(name));
       await files.remove(this.#own('objects', sha256(name)));
+      await files.remove(this.uploadsFolder(sha256(name)));
     });
   }
 
-  /** Stores an object in place of what the key had. Answers its MD5. Throws S3Refusal, and leaves everything as it was. */
-  async put(bucket: string, key: string, incoming: Incoming, headers: ObjectHeaders): Promise<string> {
-    const { files, random } = this.runtime;
-    const arriving = this.#own('incoming', random.uuid());
-    const [md5, sha] = [createHash('md5'), createHash('sha256')];
-    let size = 0;
-    const counted = async function* (): AsyncIterable<Uint8Array> {
-      for await (const chunk of incoming.source) {
-        size += chunk.length;
-        if (size > incoming.limit) {
-          throw new S3Refusal(400, 'EntityTooLarge', `An object has at most ${incoming.limit} bytes`);
-        }
-        md5.update(chunk);
-        sha.update(chunk);
-        yield chunk;
-      }
-    };
-    try {
-      await files.writeChunks(arriving, counted());
-      const sums = { md5: md5.digest('hex'), sha256: sha.digest('hex'), size };
-      incoming.check(sums);
-      await this.#lanes.run(bucket, async () => {
-        await this.get(bucket);
-        const { modified } = (await files.stat(arriving))!;
+  /**
+   * Stores an object in place of what the key had, with its MD5 or another mark as ETag. Answers it. Throws S3Refusal, and
+   * leaves everything as it was.
+   */
+  async put(
+    bucket: string,
+    key: string,
+    incoming: Incoming,
+    headers: ObjectHeaders,
+    mark?: string,
+  ): Promise<StoredObject> {
+    const { files } = this.runtime;
+    return this.arrivals.receive(incoming, (arrived, { md5, size }) =>
+      this.within(bucket, async () => {
+        const { modified } = (await files.stat(arrived))!;
         const target = this.#objectFile(bucket, key);
         const old = await files.stat(target);
         if (old !== null && old.kind !== 'file') {
           throw new S3Refusal(403, 'AccessDenied', 'The name is taken by what is no object');
         }
         await files.makeFolder(this.#own('objects', sha256(bucket)));
-        const note: Note = { key, md5: sums.md5, size, modified, ...headers };
+        const { contentType, metadata } = headers;
+        const note: Note = { key, etag: mark ?? md5, size, modified, contentType, metadata };
         await files.writeAtomic(this.#noteFile(bucket, key), JSON.stringify(note));
-        await files.rename(arriving, target);
-      });
-      return sums.md5;
-    } finally {
-      await files.remove(arriving);
-    }
+        await files.rename(arrived, target);
+        return note;
+      }),
+    );
+  }
+
+  /** Runs `work` while the bucket stays; nothing else changes it meanwhile. Throws S3Refusal when there is none. */
+  within<T>(bucket: string, work: () => Promise<T>): Promise<T> {
+    return this.#lanes.run(bucket, async () => {
+      await this.get(bucket);
+      return work();
+    });
+  }
+
+  /** Where the unfinished uploads are: all, or those of a bucket, by the hash of its name, which go with it. */
+  uploadsFolder(hash = ''): string {
+    return this.#own('uploads', hash);
   }
 
   /** Throws S3Refusal. */
@@ -284,7 +283,7 @@ export class BucketStore {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       throw error;
     }
-    return { key, size, modified, md5: md5.digest('hex'), contentType: null, metadata: {} };
+    return { key, size, modified, etag: md5.digest('hex'), contentType: null, metadata: {} };
   }
 
   async #readNote(path: string): Promise<Note | null> {
@@ -292,7 +291,10 @@ export class BucketStore {
       if (error.code === 'ENOENT') return null;
       throw error;
     });
-    return text === null ? null : (JSON.parse(text) as Note);
+    if (text === null) return null;
+    // Notes had `md5` before there were uploads in parts.
+    const note = JSON.parse(text) as Note & { readonly md5?: string };
+    return { ...note, etag: note.etag ?? note.md5 ?? '' };
   }
 
   async #owner(bucket: string): Promise<string | null> {

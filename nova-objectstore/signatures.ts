@@ -3,9 +3,11 @@ import {
   percentEncode,
   s3SignatureV2,
   signatureV4,
+  signerV4,
   type S3RequestParts,
 } from '../common/auth/signing.js';
-import { accessDenied, badRequest, notImplemented, S3Refusal } from './refusal.js';
+import { readStreamingForm } from './awsChunked.js';
+import { accessDenied, badRequest, S3Refusal } from './refusal.js';
 
 /** An S3 request of which nothing is trusted yet. */
 export type S3Request = S3RequestParts & {
@@ -24,7 +26,22 @@ export interface Claim {
   readonly bodySha256: string | undefined;
   /** Throws S3Refusal (403) unless the request was signed with this secret. */
   verify(secret: string): void;
+  /** How the chunks of the body were signed with this secret; null when they were not. */
+  chunkSigner(secret: string): ChunkSigner | null;
 }
+
+/**
+ * Signs what a body sent chunk by chunk is made of, each after the one before.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+ */
+export interface ChunkSigner {
+  /** The signature of the request, which is in front of the first chunk's. */
+  readonly seed: string;
+  /** The signature of a chunk's bytes, or of the trailer's lines, by their SHA-256 (hex). */
+  sign(kind: 'PAYLOAD' | 'TRAILER', previous: string, hash: string): string;
+}
+
+const noChunks = (): null => null;
 
 const wrongSignature = (): S3Refusal =>
   new S3Refusal(
@@ -58,7 +75,8 @@ function headerV2(request: S3Request, authorization: string): Claim {
     signedAt: Number.isNaN(date) ? undefined : date,
     expiresAt: undefined,
     bodySha256: undefined,
-    verify: (secret) => requireEqual(signature!, [s3SignatureV2(secret, request)]),
+    verify: (secret) => requireEqual(signature!, signaturesV2(secret, request)),
+    chunkSigner: noChunks,
   };
 }
 
@@ -72,8 +90,15 @@ function queryV2(request: S3Request, query: ReadonlyMap<string, string | null>):
     signedAt: undefined,
     expiresAt: Number(expires) * 1000,
     bodySha256: undefined,
-    verify: (secret) => requireEqual(signature, [s3SignatureV2(secret, request, expires!)]),
+    verify: (secret) => requireEqual(signature, signaturesV2(secret, request, expires!)),
+    chunkSigner: noChunks,
   };
+}
+
+/** As sent; for a bucket without a slash behind it with one too, which boto3 signs and doesn't send. */
+function signaturesV2(secret: string, request: S3Request, expires?: string): string[] {
+  const paths = /^\/[^/]+$/.test(request.path) ? [request.path, `${request.path}/`] : [request.path];
+  return paths.map((path) => s3SignatureV2(secret, { ...request, path }, expires));
 }
 
 // Version 4: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html
@@ -125,10 +150,11 @@ function claimV4(request: S3Request, { fields, date, hash, expires }: FieldsV4):
   if (!signedHeaders.includes('host')) throw malformed('the header host in SignedHeaders');
   const signature = fields.get('Signature') ?? '';
   if (!/^[0-9a-f]{64}$/i.test(signature)) throw malformed('a Signature');
-  if (/^STREAMING-/.test(hash))
-    throw notImplemented('A body signed chunk by chunk (x-amz-content-sha256: STREAMING-…)');
   const isHash = /^[0-9a-f]{64}$/i.test(hash);
-  if (!isHash && hash !== 'UNSIGNED-PAYLOAD') throw badRequest('InvalidDigest', 'x-amz-content-sha256 is no SHA-256');
+  if (/^STREAMING-/.test(hash)) readStreamingForm(hash);
+  else if (!isHash && hash !== 'UNSIGNED-PAYLOAD') {
+    throw badRequest('InvalidDigest', 'x-amz-content-sha256 is no SHA-256');
+  }
   const time = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(date);
   const signedAt = Date.parse(time ? `${time.slice(1, 4).join('-')}T${time.slice(4, 7).join(':')}Z` : date);
   if (Number.isNaN(signedAt)) throw malformed('a date (X-Amz-Date, yyyymmddThhmmssZ)');
@@ -148,10 +174,28 @@ function claimV4(request: S3Request, { fields, date, hash, expires }: FieldsV4):
         candidates.map((canonical) => signatureV4(secret, stamp, scope, canonical)),
       );
     },
+    chunkSigner(secret) {
+      if (!/^STREAMING-AWS4-HMAC-SHA256-/.test(hash)) return null;
+      const scope = [day!, region!, service!, terminator] as const;
+      const sign = signerV4(secret, scope);
+      // A chunk's text names the SHA-256 of nothing in front of that of its bytes.
+      const nothing = { PAYLOAD: `${emptySha256}\n`, TRAILER: '' };
+      return {
+        seed: signature.toLowerCase(),
+        sign: (kind, previous, sum) =>
+          sign(`AWS4-HMAC-SHA256-${kind}\n${stamp}\n${scope.join('/')}\n${previous}\n${nothing[kind]}${sum}`),
+      };
+    },
   };
 }
 
-/** The path as sent, and as a client encodes it by the book: some sign the one, some the other. */
+const emptySha256 = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
+/**
+ * The path as sent, and as a client encodes it by the book: some sign the one, some the other. The lines of the headers in
+ * the order of their names, and as boto 2 sorts them: whole, so that `x-amz-copy-source-range:` is before
+ * `x-amz-copy-source:`.
+ */
 function canonicalRequests(request: S3Request, signedHeaders: readonly string[], hash: string): string[] {
   const query = request.query
     .filter(([name]) => name !== 'X-Amz-Signature')
@@ -159,17 +203,12 @@ function canonicalRequests(request: S3Request, signedHeaders: readonly string[],
     .sort((a, b) => byteOrder(a[0], b[0]) || byteOrder(a[1], b[1]))
     .map(([name, value]) => `${name}=${value}`)
     .join('&');
-  const headers = signedHeaders
-    .map(
-      (name) =>
-        `${name}:${latin1ToUtf8(request.headers[name] ?? '')
-          .trim()
-          .replace(/ {2,}/g, ' ')}\n`,
-    )
-    .join('');
+  const value = (name: string): string => latin1ToUtf8(request.headers[name] ?? '');
+  const lines = signedHeaders.map((name) => `${name}:${value(name).trim().replace(/ {2,}/g, ' ')}\n`);
+  const headers = new Set([lines.join(''), [...lines].sort(byteOrder).join('')]);
   const encoded = request.decodedPath.split('/').map(percentEncode).join('/');
-  return [...new Set([request.path, encoded])].map((path) =>
-    [request.method, path, query, headers, signedHeaders.join(';'), hash].join('\n'),
+  return [...new Set([request.path, encoded])].flatMap((path) =>
+    [...headers].map((each) => [request.method, path, query, each, signedHeaders.join(';'), hash].join('\n')),
   );
 }
 

@@ -6,6 +6,7 @@ import type { Runtime } from '../common/runtime/runtime.js';
 import { chooseAccess } from './access.js';
 import { BucketStore } from './bucketStore.js';
 import { ObjectDoor } from './objectDoor.js';
+import { UploadStore } from './uploadStore.js';
 
 /** nova-objectstore as it runs. */
 export interface RunningObjectstore extends RunningDaemon {
@@ -26,7 +27,8 @@ export async function startObjectstore(parts: {
   runtime.log.logger('nova.objectstore').audit(`Starting nova-objectstore node (version ${novaVersion})`);
   const access = chooseAccess(runtime, parts.db);
   const store = await BucketStore.open(runtime, flags.buckets_path);
-  const listener = await listen(runtime, new ObjectDoor({ runtime, store, access }), {
+  const uploads = await UploadStore.open(runtime, store);
+  const listener = await listen(runtime, new ObjectDoor({ runtime, store, uploads, access }), {
     name: 'objectstore',
     host: flags.s3_host,
     port: flags.s3_port,

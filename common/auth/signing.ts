@@ -14,15 +14,20 @@ export function percentEncode(text: string): string {
 /** Day, region, service and `aws4_request`. */
 export type ScopeV4 = readonly [date: string, region: string, service: string, terminator: string];
 
+/** Signs texts in hex with the key of a scope, which is derived once. */
+export function signerV4(secret: string, scope: ScopeV4): (text: string) => string {
+  const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
+  const key = scope.reduce<string | Buffer>(hmac, `AWS4${secret}`);
+  return (text) => hmac(key, text).toString('hex');
+}
+
 /**
  * The hex signature of a canonical request with AWS Signature Version 4, made at `stamp` (yyyymmddThhmmssZ).
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
  */
 export function signatureV4(secret: string, stamp: string, scope: ScopeV4, canonicalRequest: string): string {
-  const hmac = (key: string | Buffer, text: string): Buffer => createHmac('sha256', key).update(text).digest();
-  const key = scope.reduce<string | Buffer>(hmac, `AWS4${secret}`);
   const hash = createHash('sha256').update(canonicalRequest).digest('hex');
-  return hmac(key, `AWS4-HMAC-SHA256\n${stamp}\n${scope.join('/')}\n${hash}`).toString('hex');
+  return signerV4(secret, scope)(`AWS4-HMAC-SHA256\n${stamp}\n${scope.join('/')}\n${hash}`);
 }
 
 /** Parts of an S3 request which its signature of version 2 covers. */

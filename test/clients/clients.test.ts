@@ -42,6 +42,7 @@ const s3Clients: readonly Client[] = [
       environment: { S3_SIGNATURE: version },
     },
   ]),
+  { name: 'boto3 S3', command: ['/usr/bin/python3', join(folder, 's3_boto3.py')] },
   { name: 'aws s3', command: ['bash', join(folder, 's3_aws.sh')] },
 ];
 

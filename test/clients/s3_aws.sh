@@ -21,6 +21,19 @@ curl -sf "$(s3 presign s3://aws-bucket/bits)" | cmp - bits
 api head-object --bucket aws-bucket --key bits | grep '"ContentLength": 300000'
 for key in 1 2 3; do api put-object --bucket aws-bucket --key "page/$key" --body empty >/dev/null; done
 api list-objects-v2 --bucket aws-bucket --prefix page/ --page-size 1 --query 'length(Contents)' | grep '^3$'
+
+# Uploads and copies in parts: aws cuts what is larger than 8 MiB.
+head -c 20000000 /dev/urandom >large
+s3 cp large s3://aws-bucket/large --metadata origin=test
+api head-object --bucket aws-bucket --key large >head
+grep -q '"ContentLength": 20000000' head && grep -q -- '-3\\""' head && grep -q '"origin": "test"' head
+s3 cp s3://aws-bucket/bits s3://aws-bucket/copy && s3 cp s3://aws-bucket/copy - | cmp - bits
+s3 mv s3://aws-bucket/large s3://aws-bucket/moved/large
+if s3 ls s3://aws-bucket/large; then exit 1; fi
+s3 mv s3://aws-bucket/moved/large read && cmp large read
+s3 cp - s3://aws-bucket/piped <large && s3 cp s3://aws-bucket/piped - | cmp - large
+api put-object --bucket aws-bucket --key sum --body bits --checksum-algorithm SHA256 | grep '"ChecksumSHA256"'
+
 if s3 ls s3://missing-bucket; then exit 1; fi
 if s3 rb s3://aws-bucket 2>error; then exit 1; fi
 grep BucketNotEmpty error

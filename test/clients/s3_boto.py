@@ -2,6 +2,7 @@
 
 Environment: S3_URL, EC2_ACCESS_KEY, EC2_SECRET_KEY, and BOTO_SIGNATURE (2 or 4).
 """
+import io
 import os
 from urllib.parse import urlparse
 
@@ -76,6 +77,35 @@ assert [key.name for key in bucket.get_all_keys(max_keys=1)] == ['dir/with space
 assert bucket.get_key('image.part.0').get_contents_as_string(headers={'Range': 'bytes=5-9'}) == bits[5:10]
 refused(403, 'BucketNotEmpty', conn.delete_bucket, name)
 refused(403, 'SignatureDoesNotMatch', connect('wrong').get_all_buckets)
+
+copied = bucket.copy_key('copy', name, 'snow \u2603')
+assert copied.etag.strip('"') and bucket.get_key('copy').get_contents_as_string() == bits
+assert bucket.get_key('copy').get_metadata('origin') == 'test'
+step('copied')
+
+part = os.urandom(5 * 1024 * 1024)
+upload = bucket.initiate_multipart_upload('parts', metadata={'origin': 'parts'})
+upload.upload_part_from_file(io.BytesIO(bits), 3)
+upload.upload_part_from_file(io.BytesIO(part), 1)
+assert [(each.part_number, each.size) for each in upload] == [(1, len(part)), (3, len(bits))]
+assert [each.key_name for each in bucket.list_multipart_uploads()] == ['parts']
+upload.complete_upload()
+read = bucket.get_key('parts')
+assert read.get_contents_as_string() == part + bits and read.get_metadata('origin') == 'parts'
+assert read.etag.endswith('-2"')
+upload = bucket.initiate_multipart_upload('ranges')
+upload.copy_part_from_key(name, 'parts', 1, start=0, end=len(part) - 1)
+upload.copy_part_from_key(name, 'parts', 2, start=len(part), end=len(part) + 9)
+upload.complete_upload()
+assert bucket.get_key('ranges').get_contents_as_string() == part + bits[:10]
+upload = bucket.initiate_multipart_upload('abandoned')
+upload.upload_part_from_file(io.BytesIO(b'small'), 1)
+upload.upload_part_from_file(io.BytesIO(b'smaller'), 2)
+refused(400, 'EntityTooSmall', upload.complete_upload)
+upload.cancel_upload()
+refused(404, 'NoSuchUpload', upload.upload_part_from_file, io.BytesIO(b'late'), 3)
+assert list(bucket.list_multipart_uploads()) == []
+step('uploaded in parts')
 
 for key in bucket.list():
     key.delete()

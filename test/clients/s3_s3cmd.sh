@@ -14,7 +14,7 @@ host_base = $host
 host_bucket = $host
 use_https = False
 signature_v2 = $([[ ${S3_SIGNATURE:-4} == 2 ]] && echo True || echo False)
-enable_multipart = False
+multipart_chunk_size_mb = 5
 CONFIG
 s3() { s3cmd --config=s3cfg --no-progress "$@" 2>&1; }
 bucket=s3cmd-${S3_SIGNATURE:-4}
@@ -33,6 +33,21 @@ s3 get --force "s3://$bucket/dir/with space" read && cmp bits read
 mkdir tree && echo one >tree/1 && echo two >tree/2
 s3 sync tree/ "s3://$bucket/tree/"
 s3 ls "s3://$bucket/tree/" | grep -c tree/ | grep '^2$'
+
+
+# Larger than a chunk: in parts.
+head -c 20000000 /dev/urandom >large
+s3 put --debug large "s3://$bucket/large" >debug
+grep -q 'partNumber=4&uploadId=' debug
+s3 get "s3://$bucket/large" large.read && cmp large large.read
+s3 cp "s3://$bucket/bits" "s3://$bucket/copy"
+s3 get --force "s3://$bucket/copy" read && cmp bits read
+s3 mv "s3://$bucket/large" "s3://$bucket/moved"
+s3 get --force "s3://$bucket/moved" large.read && cmp large large.read
+s3 ls "s3://$bucket/large" | grep -c large | grep '^0$' || true
+s3 modify --add-header=x-amz-meta-origin:test "s3://$bucket/bits"
+s3 info "s3://$bucket/bits" | grep 'x-amz-meta-origin: test'
+s3 multipart "s3://$bucket"
 
 refused() {
   local pattern=$1 output

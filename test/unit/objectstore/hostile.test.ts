@@ -3,8 +3,9 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { percentEncode, s3SignatureV2, signatureV4 } from '../../../common/auth/signing.js';
+import { percentEncode, s3SignatureV2 } from '../../../common/auth/signing.js';
 import { s3Demo, s3Eve, s3Joe, startTestObjectstore, type TestObjectstore } from '../../support/objectstore.js';
+import { signedHeadersV4, signedQueryV4 } from '../../support/s3Chunks.js';
 
 /** Every file below a folder, relative. */
 function tree(folder: string, prefix = ''): string[] {
@@ -173,48 +174,37 @@ describe('objectstore: who may what', () => {
   });
 
   it('takes version 4 in header and query, and refuses bytes other than the signed ones', async () => {
-    const host = `127.0.0.1:${store.port}`;
-    const scope = ['20260101', 'nova', 's3', 'aws4_request'] as const;
-    const stamp = '20260101T000000Z';
-    const credential = `dkey:demo/${scope.join('/')}`;
-    const signed = (method: string, path: string, hash: string): Record<string, string> => {
-      const names = 'host;x-amz-content-sha256;x-amz-date';
-      const canonical = [
-        method,
-        path,
-        '',
-        `host:${host}`,
-        `x-amz-content-sha256:${hash}`,
-        `x-amz-date:${stamp}`,
-        '',
-        names,
-        hash,
-      ];
-      const signature = signatureV4('dsecret', stamp, scope, canonical.join('\n'));
-      return {
-        host,
-        'x-amz-date': stamp,
-        'x-amz-content-sha256': hash,
-        authorization: `AWS4-HMAC-SHA256 Credential=${credential}, SignedHeaders=${names}, Signature=${signature}`,
-      };
-    };
+    const by = { ...s3Demo, host: `127.0.0.1:${store.port}` };
     const ofX = '2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881';
     const put = (path: string, body: string, hash: string): Promise<{ status: number; code: string }> =>
-      store.send('PUT', path, { as: null, body, headers: signed('PUT', path, hash) });
+      store.send('PUT', path, { as: null, body, headers: signedHeadersV4(by, { method: 'PUT', path, hash }) });
     expect((await put('/demo/v4%20key', 'x', ofX)).status).to.equal(200);
     expect((await put('/demo/v4%20key', 'y', ofX)).code).to.equal('XAmzContentSHA256Mismatch');
     expect((await store.send('GET', '/demo/v4%20key', { as: s3Demo })).text).to.equal('x');
-    expect((await put('/demo/v4', 'x', 'STREAMING-AWS4-HMAC-SHA256-PAYLOAD')).code).to.equal('NotImplemented');
+    expect((await put('/demo/v4', 'x', 'no hash')).code).to.equal('InvalidDigest');
 
-    const query =
-      `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=${percentEncode(credential)}` +
-      `&X-Amz-Date=${stamp}&X-Amz-Expires=600000000&X-Amz-SignedHeaders=host`;
-    const canonical = ['GET', '/demo/key', query, `host:${host}`, '', 'host', 'UNSIGNED-PAYLOAD'].join('\n');
-    const signature = signatureV4('dsecret', stamp, scope, canonical);
-    const target = `/demo/key?${query}&X-Amz-Signature=${signature}`;
+    const target = `/demo/key?${signedQueryV4(by, '/demo/key', 600_000_000)}`;
+    const { host } = by;
     expect((await store.send('GET', target, { as: null, headers: { host } })).text).to.equal('bits');
     const wrong = await store.send('GET', target.replace('/key', '/key2'), { as: null, headers: { host } });
     expect(wrong.code).to.equal('SignatureDoesNotMatch');
+  });
+
+  it('takes signatures as clients make them: a slash which is not sent, lines which are sorted whole', async () => {
+    const headers = { date: 'Tue, 20 Sep 2011 12:00:00 GMT' };
+    const signature = s3SignatureV2('dsecret', { method: 'HEAD', path: '/demo/', query: [], headers });
+    const authorization = `AWS dkey:demo:${signature}`;
+    const ask = async (target: string, signed: Record<string, string>): Promise<number> =>
+      (await store.send('HEAD', target, { as: null, headers: signed })).status;
+    expect(await ask('/demo', { ...headers, authorization })).to.equal(200);
+    expect(await ask('/demo/key', { ...headers, authorization })).to.equal(403);
+    const by = { ...s3Demo, host: `127.0.0.1:${store.port}` };
+    const request = { method: 'HEAD', path: '/demo/key', hash: 'UNSIGNED-PAYLOAD' };
+    const range = { 'x-amz-copy-source': 'a', 'x-amz-copy-source-range': 'b' };
+    expect(await ask('/demo/key', signedHeadersV4(by, request, range))).to.equal(200);
+    const sortedWhole = signedHeadersV4(by, request, range, (a, b) => (a < b ? -1 : 1));
+    expect(await ask('/demo/key', sortedWhole)).to.equal(200);
+    expect(await ask('/demo/key', { ...sortedWhole, 'x-amz-copy-source': 'c' })).to.equal(403);
   });
 
   it('without authentication lets everybody in, and warns', async () => {
@@ -340,13 +330,16 @@ describe('objectstore: bytes', () => {
 
   it('refuses what it would do otherwise than meant', async () => {
     for (const [method, target, headers] of [
-      ['PUT', '/b/copy', { 'x-amz-copy-source': '/b/key' }],
-      ['POST', '/b/key?uploads', {}],
-      ['PUT', '/b/key?partNumber=1&uploadId=x', {}],
-      ['PUT', '/b/key', { 'content-encoding': 'aws-chunked' }],
+      ['PUT', '/b/copy', { 'x-amz-copy-source': '/b/key?versionId=1' }],
+      ['GET', '/b/key?partNumber=1', {}],
+      ['PUT', '/b/key?tagging', {}],
+      ['PUT', '/b/key', { 'x-amz-content-sha256': 'STREAMING-OF-ANOTHER-KIND' }],
       ['PUT', '/b/?policy', {}],
     ] as const) {
-      const answer = await store.send(method, target, { headers: { ...headers }, body: 'x' });
+      const answer = await store.send(method, target, {
+        headers: { ...headers },
+        ...(method === 'PUT' && { body: 'x' }),
+      });
       expect(`${answer.status} ${answer.code}`, target).to.equal('501 NotImplemented');
     }
     expect((await store.send('GET', '/b/key')).text).to.equal('old');
