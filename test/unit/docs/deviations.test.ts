@@ -83,6 +83,7 @@ describe('docs/deviations.md', () => {
     const numbered = found.filter((number) => /^\d+$/.test(number));
     expect(numbered).to.deep.equal(Array.from({ length: 122 }, (_, index) => String(index + 1)));
     for (const section of all) {
+      expect(section.rows, section.title).not.to.deep.equal([]);
       expect(
         section.rows.map(({ number }) => number),
         section.title,
@@ -97,7 +98,7 @@ describe('docs/deviations.md', () => {
         expect(row.state, where).to.be.oneOf(['mended', 'kept', 'open']);
         expect(row.fault, where).to.match(/\w{2}/);
         expect(row.how, where).to.match(/\w{2}/);
-        if (row.state === 'mended') expect(row.test, where).to.not.equal('');
+        if (row.state !== 'open') expect(row.test, where).to.not.equal('');
       }
     });
 
