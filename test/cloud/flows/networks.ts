@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { runProgramToEnd } from '../../support/daemons.js';
-import { until } from '../../support/rabbitmq.js';
+import { until, type RecordedMessage } from '../../support/rabbitmq.js';
 import { texts, type RecordedCloud } from '../recordedCloud.js';
 import { associate, newest } from './addresses.js';
 import type { Flow } from './flow.js';
@@ -71,7 +71,11 @@ export const leaseFlows: readonly Flow[] = [
     rules: { anyHost: true },
     async prepare(cloud) {
       await cloud.sql('UPDATE floating_ips SET project_id = NULL');
+      const before = cloud.recording.messages.length;
       await cloud.run();
+      const isMade = ({ body }: RecordedMessage): boolean =>
+        (body as { event_type?: string }).event_type === 'compute.instance.create';
+      await until('the notification of it', () => cloud.recording.messages.slice(before).some(isMade));
     },
     async run(cloud) {
       const id = await newest(cloud);
