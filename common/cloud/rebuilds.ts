@@ -1,6 +1,7 @@
 import type { Context } from '../context.js';
 import { setMetadata } from '../db/metadata.js';
 import { ApiError, QuotaError } from '../errors.js';
+import { requireFit } from '../images/fit.js';
 import { randomPassword } from '../passwords.js';
 import type { Images } from './images.js';
 import type { Quotas } from './quotas.js';
@@ -32,7 +33,7 @@ export class Rebuilds {
   /**
    * Asks for a new machine, from the image wished; local disks are lost, volumes stay. Answers the password of its
    * administrator. Possible while the instance is active, and to get one out of `error`. Throws InstanceNotFound,
-   * ImageNotFound, QuotaError (injected files, metadata), ApiError, MessageNotDelivered.
+   * ImageNotFound, ImageTooLarge, QuotaError (injected files, metadata), ApiError, MessageNotDelivered.
    */
   async rebuild(context: Context, id: number, wish: RebuildWish): Promise<{ adminPassword: string }> {
     const { rpc, runtime } = this.parts;
@@ -43,6 +44,8 @@ export class Rebuilds {
     }
     const image = await this.cloud.images.get(context, wish.imageRef ?? row.image_ref ?? '');
     this.cloud.images.requireAvailable(image);
+    // 2011.3 compares only when an instance is run
+    requireFit(image, row.local_gb);
     await this.#checkFiles(context, wish.files ?? []);
     if (wish.metadata !== undefined) await this.#addMetadata(context, id, wish.metadata);
     const adminPassword = wish.adminPassword ?? randomPassword(runtime.random, runtime.flags.password_length);

@@ -1,7 +1,8 @@
 import { changeClaimed, stillClaimed } from '../../common/db/instanceClaims.js';
 import { findInstance } from '../../common/db/instances.js';
 import { releaseVolume } from '../../common/db/volumes.js';
-import { ImageTooLarge, NovaPlainError } from '../../common/errors.js';
+import { NovaPlainError } from '../../common/errors.js';
+import { requireFit } from '../../common/images/fit.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState, type MachineSpec } from '../virt/driver.js';
 import { mapVolumes } from './blockDevices.js';
@@ -34,17 +35,15 @@ export async function undoScope(build: Build): Promise<UndoScope> {
   return ending ? 'all' : 'nothing';
 }
 
-/** An image which does not fit the instance's disk is refused (nova 2011.3, _check_image_size); local_gb 0 fits all. */
+/** An image which does not fit the instance's disk is refused. */
 async function checkImage(build: Build): Promise<void> {
   build.doing = 'The image cannot be used';
   const { instance, parts } = build;
   if ((await parts.driver.info(build.name)) !== undefined) {
     throw new NovaPlainError('Instance has already been created');
   }
-  const limitGb = instance.local_gb ?? 0;
-  if (limitGb === 0 || instance.image_ref === null) return;
-  const image = await parts.images.show(build.context, instance.image_ref);
-  if (image.size > limitGb * 1024 ** 3) throw new ImageTooLarge();
+  if (!instance.local_gb || instance.image_ref === null) return;
+  requireFit(await parts.images.show(build.context, instance.image_ref), instance.local_gb);
 }
 
 async function allocateNetwork(build: Build): Promise<void> {

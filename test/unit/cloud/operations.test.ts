@@ -232,6 +232,11 @@ describe('rules about operations on instances', () => {
     expect(await code(rebuilds.rebuild(user, id, { files: many }))).to.equal('OnsetFileLimitExceeded');
     const large = [{ path: '/x', contents: 'x'.repeat(10_241) }];
     expect(await code(rebuilds.rebuild(user, id, { files: large }))).to.equal('OnsetFileContentLimitExceeded');
+    const huge = world.images.add({ properties: { image_state: 'available' } });
+    Object.assign(huge, { size: 21 * 1024 ** 3 });
+    await world.api(id, { local_gb: 20 });
+    expect(await code(rebuilds.rebuild(user, id, { imageRef: huge.id }))).to.equal('ImageTooLarge');
+    expect(stateOf(await world.row(id))).to.deep.equal(['active', null]);
     await world.api(id, { vm_state: 'error' });
     const { adminPassword } = await rebuilds.rebuild(user, id, { imageRef: image.id });
     expect(adminPassword).to.have.length(12);
