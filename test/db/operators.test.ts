@@ -3,6 +3,7 @@ import { changeAgentBuild, createAgentBuild, deleteAgentBuild, listAgentBuilds }
 import { listFreeResources, writeComputeNode } from '../../common/db/computeNodes.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db, Values } from '../../common/db/db.js';
+import { instanceIdAtAddress } from '../../common/db/guests.js';
 import { countByHost } from '../../common/db/hosts.js';
 import { overdueTasks } from '../../common/db/instanceClaims.js';
 import { registerService } from '../../common/db/services.js';
@@ -115,6 +116,17 @@ forEachDialect((_dialect, freshUrl) => {
       expect(await zone()).to.equal('rack1');
       await service('a', 'rack2');
       expect(await zone()).to.equal('rack2');
+    });
+
+    it('whose an address is: the newest live instance’s, fixed or floating', async () => {
+      const [old, gone, fresh] = [await instance({}), await instance({ deleted: true }), await instance({})];
+      for (const instance_id of [old, fresh, gone]) await db.insert('fixed_ips', { address: '10.0.0.2', instance_id });
+      const fixed_ip_id = await db.insert('fixed_ips', { address: '10.0.0.3', instance_id: old });
+      await db.insert('floating_ips', { address: '192.0.2.1', fixed_ip_id, auto_assigned: false });
+      await db.insert('floating_ips', { address: '192.0.2.2', fixed_ip_id, auto_assigned: false, deleted: true });
+      const asked = ['10.0.0.2', '10.0.0.3', '192.0.2.1', '192.0.2.2', '192.0.2.3'];
+      const answers = await Promise.all(asked.map((address) => instanceIdAtAddress(db, address)));
+      expect(answers).to.deep.equal([fresh, old, old, undefined, undefined]);
     });
 
     it('tasks which nobody has worked on for too long', async () => {
