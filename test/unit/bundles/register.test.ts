@@ -223,7 +223,11 @@ describe('RegisterImage from a bundle', function () {
       const answer = await cloud.as('demo').call('RegisterImage', { ImageLocation: location });
       expect(answer.status, `${what}: ${answer.xml}`).to.equal(400);
     }
-    for (const location of ['nobucket/x.manifest.xml', 'nothing', '/', '../x/y', 'a/../b', 'a/\0', 'x'.repeat(2000)]) {
+    for (const location of [
+      ...['nobucket/x.manifest.xml', 'nothing', '/', '../x/y', 'a/../b', 'a/./b', 'a/\0', 'x'.repeat(2000)],
+      ...['.nova/objects/x', '%2e%2e/x', 'b/%2e%2e/%2e%2e/x', '..%2fx/y', '..\\x\\y', 'b/..\\x', '/b/', '//b/x'],
+      ...['b/k?acl', 'b/k#x', 'b/k\r\nX-Injected: yes', '\u2603/\u2603', 'http://127.0.0.1:1/x', '@127.0.0.1:1/x'],
+    ]) {
       const answer = await cloud.as('demo').call('RegisterImage', { ImageLocation: location });
       expect(answer.status, location).to.equal(400);
     }
