@@ -72,17 +72,29 @@ async function claimFrom(
 ): Promise<FixedIpRow | null> {
   const unusable = unusableAddresses(network);
   const without = unusable.length === 0 ? '' : ` AND address NOT IN ${placeholders(unusable)}`;
-  for (let after = -1; ;) {
-    const candidates = await tx.all<FixedIpRow>(
+  const candidates = (after: number, more: string): Promise<FixedIpRow[]> =>
+    tx.all<FixedIpRow>(
       'SELECT * FROM fixed_ips WHERE network_id = ? AND reserved = ? AND deleted = ? AND instance_id IS NULL ' +
-        `AND host IS NULL AND id > ?${without} ORDER BY id LIMIT ${candidatesAtATime}`,
+        `AND host IS NULL AND id > ?${without} ORDER BY id ${more}`,
       [network.id, false, false, after, ...unusable],
     );
-    if (candidates.length === 0) return null;
-    for (const row of candidates) {
+  const claim = async (row: FixedIpRow): Promise<FixedIpRow | null> => {
+    const free = 'id = ? AND instance_id IS NULL AND host IS NULL AND reserved = ? AND deleted = ?';
+    return (await tx.update('fixed_ips', owner, free, [row.id, false, false])) > 0 ? { ...row, ...owner } : null;
+  };
+  if (tx.forUpdateSkipLocked !== '') {
+    // past those which others are claiming at this moment; when these are all that is left, after them
+    const [row] = await candidates(-1, `LIMIT 1${tx.forUpdateSkipLocked}`);
+    const claimed = row === undefined ? null : await claim(row);
+    if (claimed !== null) return claimed;
+  }
+  for (let after = -1; ;) {
+    const rows = await candidates(after, `LIMIT ${candidatesAtATime}`);
+    if (rows.length === 0) return null;
+    for (const row of rows) {
       after = row.id;
-      const free = 'id = ? AND instance_id IS NULL AND host IS NULL AND reserved = ? AND deleted = ?';
-      if ((await tx.update('fixed_ips', owner, free, [row.id, false, false])) > 0) return { ...row, ...owner };
+      const claimed = await claim(row);
+      if (claimed !== null) return claimed;
     }
   }
 }

@@ -10,7 +10,7 @@ const indexedColumns: Readonly<Record<string, string>> = {
   block_device_mapping: 'instance_id; volume_id',
   compute_nodes: 'service_id',
   consoles: 'instance_id; pool_id',
-  fixed_ips: 'address; network_id, instance_id; instance_id; virtual_interface_id; host',
+  fixed_ips: 'address; network_id, instance_id, id; instance_id; virtual_interface_id; host',
   floating_ips: 'address; fixed_ip_id; project_id',
   instance_actions: 'instance_id',
   instance_metadata: 'instance_id',

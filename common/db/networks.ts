@@ -53,6 +53,15 @@ export async function networksByIds(db: Queryable, ids: readonly number[]): Prom
   return rowsWhere(db, 'networks', { id: ids, deleted: false });
 }
 
+/** The networks on which an instance has an interface, by ascending id. */
+export async function networksOfInstance(db: Queryable, instanceId: number): Promise<NetworkRow[]> {
+  return db.all<NetworkRow>(
+    'SELECT * FROM networks WHERE id IN (SELECT network_id FROM virtual_interfaces WHERE instance_id = ?) AND deleted = ? ' +
+      'ORDER BY id',
+    [instanceId, false],
+  );
+}
+
 /** Throws NetworkNotFound. */
 export async function getNetwork(db: Queryable, id: number): Promise<NetworkRow> {
   const row = await firstWhere(db, 'networks', { id, deleted: false });

@@ -41,12 +41,12 @@ async function insertUnlessThere(
 ): Promise<VirtualInterfaceRow> {
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, values.instance_id);
-    const own = (): Promise<VirtualInterfaceRow | undefined> =>
-      firstWhere(tx, 'virtual_interfaces', { instance_id: values.instance_id, network_id: values.network_id });
-    const there = await own();
+    const wanted = { instance_id: values.instance_id, network_id: values.network_id };
+    const there = await firstWhere(tx, 'virtual_interfaces', wanted);
     if (there !== undefined) return there;
-    await tx.insert('virtual_interfaces', values);
-    return (await own())!;
+    const made = { ...values, created_at: tx.now(), deleted: false };
+    const id = await tx.insert('virtual_interfaces', made);
+    return { ...made, id, updated_at: null, deleted_at: null };
   });
 }
 

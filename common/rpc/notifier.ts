@@ -95,12 +95,19 @@ export function createNotifier(runtime: Runtime, transport: Transport): Rpc['not
       log.error(`No such priority of notifications: ${priority}`);
       return;
     }
+    let given: Notification;
+    try {
+      given = typeof notification === 'function' ? await notification() : notification;
+    } catch (error) {
+      log.warn(`There is no notification, for it could not be made: ${errorText(error)}`);
+      return;
+    }
     const complete = {
       message_id: runtime.random.uuid(),
       publisher_id: flags.default_publisher_id,
       priority: level,
       timestamp: pythonTime(dbTime(runtime.clock.now())),
-      ...(withoutSecrets(notification) as Notification),
+      ...(withoutSecrets(given) as Notification),
     };
     await guarded(chosen, level as Priority, complete);
   };

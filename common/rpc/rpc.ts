@@ -18,6 +18,12 @@ export interface Rpc {
   target<I extends RpcInterface<I>>(routingKey: string): RpcTarget<I>;
   /** To every daemon of a topic. */
   fanout(context: Context, topic: string, method: string, args: Record<string, unknown>): Promise<void>;
-  /** A notification on `<notification_topic>.<priority>`; the body is the notification and the context. Never throws. */
-  notify(priority: string, notification: Record<string, unknown>): Promise<void>;
+  /**
+   * A notification on `<notification_topic>.<priority>`; the body is the notification and the context. What makes one is
+   * only called when somebody listens. Never throws.
+   */
+  notify(
+    priority: string,
+    notification: Record<string, unknown> | (() => Promise<Record<string, unknown>>),
+  ): Promise<void>;
 }

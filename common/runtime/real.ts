@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { NovaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
 import type { Log } from '../log.js';
+import { fetchHead } from './fetchHead.js';
 import { guardedFiles } from './guardedFiles.js';
 import type { Exec, ExecOptions, ExecResult, Files, Random, Runtime, Timer } from './runtime.js';
 
@@ -166,7 +167,12 @@ export class RealRuntime implements Runtime {
   readonly random = realRandom;
   readonly files: Files = guardedFiles(realFiles, (work) => this.outside(work));
   readonly exec: Exec;
-  readonly fetch: typeof fetch = (input, init) => this.outside(() => fetch(input, init));
+  readonly fetch: typeof fetch = (input, init) =>
+    this.outside(() =>
+      init?.method === 'HEAD' && typeof input === 'string' && input.startsWith('http:')
+        ? fetchHead(input, init)
+        : fetch(input, init),
+    );
   #halted = false;
   readonly #timers = new Set<NodeJS.Timeout>();
 

@@ -16,26 +16,22 @@ export async function notifyUsage(
   instance: InstanceRow,
   more: Readonly<Record<string, unknown>> = {},
 ): Promise<void> {
-  try {
-    await parts.rpc.notify('INFO', {
-      publisher_id: `compute.${parts.runtime.host}`,
-      event_type: `compute.instance.${event}`,
-      payload: {
-        project_id: instance.project_id,
-        user_id: instance.user_id,
-        instance_id: instance.id,
-        instance_type: await typeName(parts, instance.instance_type_id),
-        instance_type_id: instance.instance_type_id,
-        display_name: instance.display_name,
-        created_at: pythonTime(instance.created_at),
-        launched_at: pythonTime(instance.launched_at) ?? '',
-        image_ref: instance.image_ref,
-        ...more,
-      },
-    });
-  } catch (error) {
-    parts.logger.warn(`Instance ${instance.id}: no notification compute.instance.${event}: ${errorText(error)}`);
-  }
+  await parts.rpc.notify('INFO', async () => ({
+    publisher_id: `compute.${parts.runtime.host}`,
+    event_type: `compute.instance.${event}`,
+    payload: {
+      project_id: instance.project_id,
+      user_id: instance.user_id,
+      instance_id: instance.id,
+      instance_type: await typeName(parts, instance.instance_type_id),
+      instance_type_id: instance.instance_type_id,
+      display_name: instance.display_name,
+      created_at: pythonTime(instance.created_at),
+      launched_at: pythonTime(instance.launched_at) ?? '',
+      image_ref: instance.image_ref,
+      ...more,
+    },
+  }));
 }
 
 /** The name of an instance type. Throws InstanceTypeNotFound. */

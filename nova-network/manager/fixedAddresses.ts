@@ -13,7 +13,7 @@ import {
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
 import { findInstance, getInstance } from '../../common/db/instances.js';
 import { getNetwork, networksByIds } from '../../common/db/networks.js';
-import type { FixedIpRow, NetworkRow } from '../../common/db/rows.js';
+import type { FixedIpRow, NetworkRow, VirtualInterfaceRow } from '../../common/db/rows.js';
 import {
   deleteVirtualInterfaces,
   ensureVirtualInterface,
@@ -54,6 +54,13 @@ export interface AddressWish {
   readonly another: boolean;
 }
 
+/** An address for an interface of an instance. */
+interface Gift {
+  readonly network: NetworkRow;
+  readonly vif: VirtualInterfaceRow;
+  readonly wish: AddressWish;
+}
+
 /** The life of fixed addresses (nova 2011.3, nova/network/manager.py NetworkManager). */
 export class FixedAddresses {
   constructor(
@@ -68,21 +75,18 @@ export class FixedAddresses {
    */
   async allocate(context: Context, { instanceId, projectId, host, vpn, wishes }: Allocation): Promise<void> {
     const { db, runtime, kind } = this.work;
-    await getInstance(db, instanceId);
+    const [, before] = await Promise.all([getInstance(db, instanceId), this.#holdings(instanceId)]);
     const networks = await kind.networksFor(projectId, wishes);
-    const before = await this.#holdings(instanceId);
     try {
       const attempts = runtime.flags.create_unique_mac_address_attempts;
+      const gifts: Gift[] = [];
       for (const network of networks) {
-        await ensureVirtualInterface(db, runtime.random, instanceId, network.id, attempts);
-      }
-      const gifts = networks
+        const vif = await ensureVirtualInterface(db, runtime.random, instanceId, network.id, attempts);
         // a network of IPv6 only: its guests make their addresses themselves
-        .filter((network) => network.cidr !== null)
-        .map((network) => {
-          const address = wishes.find((one) => one.uuid === network.uuid)?.address ?? null;
-          return { network, wish: { address, vpn, another: false } };
-        });
+        if (network.cidr === null) continue;
+        const address = wishes.find((one) => one.uuid === network.uuid)?.address ?? null;
+        gifts.push({ network, vif, wish: { address, vpn, another: false } });
+      }
       await this.#giveAll(context, instanceId, host, gifts);
     } catch (error) {
       if (before === 0) await this.#undo(context, instanceId);
@@ -96,9 +100,9 @@ export class FixedAddresses {
     await getInstance(db, instanceId);
     const network = await getNetwork(db, networkId);
     const attempts = runtime.flags.create_unique_mac_address_attempts;
-    await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
+    const vif = await ensureVirtualInterface(db, runtime.random, instanceId, networkId, attempts);
     const wish = { address: null, vpn: false, another: true };
-    await this.#giveAll(context, instanceId, host, [{ network, wish }]);
+    await this.#giveAll(context, instanceId, host, [{ network, vif, wish }]);
   }
 
   /**
@@ -106,11 +110,16 @@ export class FixedAddresses {
    * refused with, and FixedIpNotFoundForInstance for an instance without an interface there (any longer).
    */
   async giveHere(context: Context, networkId: number, instanceId: number, wish: AddressWish): Promise<void> {
-    const { db, kind } = this.work;
+    const { db } = this.work;
     const network = await getNetwork(db, networkId);
     const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
     const vif = interfaces.find((one) => one.network_id === networkId);
     if (vif === undefined) throw new FixedIpNotFoundForInstance(instanceId);
+    await this.#give(context, instanceId, { network, vif, wish });
+  }
+
+  async #give(context: Context, instanceId: number, { network, vif, wish }: Gift): Promise<void> {
+    const { db, kind } = this.work;
     const row = await this.#claim(network, instanceId, wish);
     if (row === null) throw new NoMoreFixedIps();
     if (!(await allocateFixedIp(db, row, instanceId, vif.id))) throw new FixedIpNotFoundForInstance(instanceId);
@@ -159,27 +168,24 @@ export class FixedAddresses {
   }
 
   async #holdings(instanceId: number): Promise<number> {
-    const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
-    return rows.length + (await virtualInterfacesOfInstances(this.work.db, [instanceId])).length;
+    const { db } = this.work;
+    const held = [fixedIpsOfInstances(db, [instanceId]), virtualInterfacesOfInstances(db, [instanceId])];
+    return (await Promise.all<unknown[]>(held)).flat().length;
   }
 
   /**
    * Gives the addresses, each on the host which owns it; other hosts work side by side, and all have ended when this
    * ends. Throws what the first of them threw.
    */
-  async #giveAll(
-    context: Context,
-    instanceId: number,
-    instanceHost: string,
-    gifts: readonly { network: NetworkRow; wish: AddressWish }[],
-  ): Promise<void> {
+  async #giveAll(context: Context, instanceId: number, instanceHost: string, gifts: readonly Gift[]): Promise<void> {
     const { runtime, rpc } = this.work;
     const elsewhere: Promise<null>[] = [];
     try {
-      for (const { network, wish } of gifts) {
+      for (const gift of gifts) {
+        const { network, wish } = gift;
         const owner = await this.#ownerOf(context, network, instanceHost);
         if (owner === runtime.host) {
-          await this.giveHere(context, network.id, instanceId, wish);
+          await this.#give(context, instanceId, gift);
           continue;
         }
         const args = { instance_id: instanceId, network_id: network.id, ...wish };
@@ -217,12 +223,13 @@ export class FixedAddresses {
     const { db, kind, runtime } = this.work;
     const ids = rows.map((row) => row.id);
     await this.#dropFloating(context, ids);
-    const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
+    const releases = kind.hasDhcp && runtime.flags.force_dhcp_release;
+    const interfaces = releases ? await virtualInterfacesOfInstances(db, [instanceId]) : [];
     let changed = false;
     for (const row of rows) {
       if (!(await deallocateFixedIp(db, row.id, instanceId))) continue;
       changed = true;
-      if (!kind.hasDhcp || !runtime.flags.force_dhcp_release) continue;
+      if (!releases) continue;
       await this.#releaseLease(row, interfaces.find((vif) => vif.id === row.virtual_interface_id)?.address ?? null);
     }
     // from here on no floating address can join them; one which just did would go along to the next instance

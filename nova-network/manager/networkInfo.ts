@@ -1,6 +1,6 @@
 import { claimHostFixedIp, fixedIpsOfInstances } from '../../common/db/fixedIps.js';
 import { findInstance } from '../../common/db/instances.js';
-import { networksByIds } from '../../common/db/networks.js';
+import { networksOfInstance } from '../../common/db/networks.js';
 import type { FixedIpRow, NetworkRow, VirtualInterfaceRow } from '../../common/db/rows.js';
 import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
 import { InstanceNotFound, NoMoreFixedIps } from '../../common/errors.js';
@@ -22,17 +22,17 @@ export async function networkInfo(
 ): Promise<NetworkInfo> {
   const { db } = work;
   const instanceId = await idOf(work, key);
-  const held = await fixedIpsOfInstances(db, [instanceId]);
+  const [held, interfaces, onNetworks, flavor] = await Promise.all([
+    fixedIpsOfInstances(db, [instanceId]),
+    virtualInterfacesOfInstances(db, [instanceId]),
+    networksOfInstance(db, instanceId),
+    db.first<{ rxtx_cap: number }>('SELECT rxtx_cap FROM instance_types WHERE id = ?', [instanceTypeId]),
+  ]);
   // One which is given back and waits for the end of its lease is no longer the guest's once it has another.
   const addresses = held[0]?.allocated === true ? held.filter((row) => row.allocated === true) : held;
-  const interfaces = await virtualInterfacesOfInstances(db, [instanceId]);
   if (addresses.length === 0) work.log.warn(`No fixed IPs for instance ${instanceId}`);
   if (interfaces.length === 0) return [];
-  const ids = [...new Set(interfaces.map((row) => row.network_id).filter((id): id is number => id !== null))];
-  const networks = new Map((await networksByIds(db, ids)).map((network) => [network.id, network]));
-  const flavor = await db.first<{ rxtx_cap: number }>('SELECT rxtx_cap FROM instance_types WHERE id = ?', [
-    instanceTypeId,
-  ]);
+  const networks = new Map(onNetworks.map((network) => [network.id, network]));
   const info: NetworkInfo = [];
   for (const vif of interfaces) {
     const network = networks.get(vif.network_id ?? -1);

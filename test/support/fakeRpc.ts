@@ -30,8 +30,10 @@ export function fakeRpc(send: Send): Rpc {
     target: (key) => target(key),
     fanout: async (context, topic, method, args) =>
       void (await send('fanout', `${topic}_fanout`, method, { ...args }, context)),
-    notify: async (priority, body) =>
-      void (await send('notify', `notifications.${priority.toLowerCase()}`, String(body['event_type']), body, null)),
+    notify: async (priority, given) => {
+      const body = typeof given === 'function' ? await given() : given;
+      await send('notify', `notifications.${priority.toLowerCase()}`, String(body['event_type']), body, null);
+    },
   };
 }
 

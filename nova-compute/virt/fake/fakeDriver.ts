@@ -66,8 +66,11 @@ export class FakeDriver implements VirtDriver {
       signal.throwIfAborted();
       const machine = newMachine(spec);
       try {
-        await this.#machines.save(machine);
-        await this.runtime.sleep(this.runtime.flags.fake_spawn_ms, signal);
+        const { fake_spawn_ms: spawnMs } = this.runtime.flags;
+        if (spawnMs > 0) {
+          await this.#machines.save(machine);
+          await this.runtime.sleep(spawnMs, signal);
+        }
         this.#failWhenTold('spawn', spec.name);
         await this.#machines.save(booted(machine, this.runtime.clock.now()));
       } catch (error) {
