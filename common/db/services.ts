@@ -110,15 +110,15 @@ export interface LoadedService extends ServiceRow {
  * Services of `compute` which are not disabled, the least loaded first: the sum of the virtual CPUs of all instances
  * which are not deleted, in whatever state (nova 2011.3, service_get_all_compute_sorted). Empty hosts count 0.
  */
-export async function listComputeByCores(db: Queryable, topic: string, most?: number): Promise<LoadedService[]> {
+export async function listComputeByCores(db: Queryable, topic: string): Promise<LoadedService[]> {
   const sums = 'SELECT host, SUM(vcpus) AS load_sum FROM instances WHERE deleted = ? GROUP BY host';
-  return listByLoad(db, topic, sums, most);
+  return listByLoad(db, topic, sums);
 }
 
 /** Services of `volume` which are not disabled, the one with the fewest gigabytes of volumes first. */
-export async function listVolumeByGigabytes(db: Queryable, topic: string, most?: number): Promise<LoadedService[]> {
+export async function listVolumeByGigabytes(db: Queryable, topic: string): Promise<LoadedService[]> {
   const sums = 'SELECT host, SUM(size) AS load_sum FROM volumes WHERE deleted = ? GROUP BY host';
-  return listByLoad(db, topic, sums, most);
+  return listByLoad(db, topic, sums);
 }
 
 /** Services of `network` which are not disabled, the one which serves the fewest networks first. */
@@ -126,14 +126,13 @@ export async function listNetworkByNetworks(db: Queryable, topic: string): Promi
   return listByLoad(db, topic, 'SELECT host, COUNT(*) AS load_sum FROM networks WHERE deleted = ? GROUP BY host');
 }
 
-/** `most`: no more than the first so many, for one who looks for the first that will do. */
-async function listByLoad(db: Queryable, topic: string, sums: string, most?: number): Promise<LoadedService[]> {
+async function listByLoad(db: Queryable, topic: string, sums: string): Promise<LoadedService[]> {
   // COALESCE in the ORDER BY: an empty host's sum is NULL, which PostgreSQL sorts last.
   return db.all<LoadedService>(
     `SELECT s.*, COALESCE(l.load_sum, 0) AS "load"
        FROM services s LEFT JOIN (${sums}) l ON l.host = s.host
       WHERE s.topic = ? AND s.deleted = ? AND s.disabled = ?
-      ORDER BY COALESCE(l.load_sum, 0), s.id${most === undefined ? '' : ` LIMIT ${most}`}`,
+      ORDER BY COALESCE(l.load_sum, 0), s.id`,
     [false, topic, false, false],
   );
 }

@@ -1,15 +1,11 @@
 import type { Context } from '../../common/context.js';
 import { reserveInstanceHost, reserveVolumeHost, type Reservation } from '../../common/db/scheduling.js';
-import {
-  listComputeByCores,
-  listNetworkByNetworks,
-  listVolumeByGigabytes,
-  type LoadedService,
-} from '../../common/db/services.js';
+import { listComputeByCores, listNetworkByNetworks, listVolumeByGigabytes } from '../../common/db/services.js';
 import { NoValidHost } from '../../common/errors.js';
 import { ChanceScheduler } from './chance.js';
 import type { InstanceRequest, SchedulerDriver, VolumeRequest } from './driver.js';
 import { checkForced, forcedHost, isUp, noHost, type DriverParts } from './hosts.js';
+import { Loads, type Candidate } from './loads.js';
 
 /**
  * The least loaded host which is up, by virtual CPUs and by gigabytes of volumes, up to max_cores and max_gigabytes
@@ -18,9 +14,14 @@ import { checkForced, forcedHost, isUp, noHost, type DriverParts } from './hosts
  */
 export class SimpleScheduler implements SchedulerDriver {
   readonly #chance: ChanceScheduler;
+  readonly #cores: Loads;
+  readonly #gigabytes: Loads;
 
   constructor(private readonly parts: DriverParts) {
     this.#chance = new ChanceScheduler(parts);
+    const { clock } = parts.runtime;
+    this.#cores = new Loads(clock, (topic) => listComputeByCores(parts.db, topic));
+    this.#gigabytes = new Loads(clock, (topic) => listVolumeByGigabytes(parts.db, topic));
   }
 
   async placeInstance(context: Context, request: InstanceRequest): Promise<string | null> {
@@ -34,11 +35,13 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserve(forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_cores;
-    const room = (host: Candidate): boolean =>
+    const room = (host: LoadedHost): boolean =>
       host.name === instance.host || host.load + (instance.vcpus ?? 0) <= limit;
-    return fewThenAll(async (most) => {
-      const hosts = this.#usable(await listComputeByCores(db, topic, most), tried);
-      return firstWithRoom(hosts.filter(room), (host) => reserve(host, limit), 'All hosts have too many cores');
+    const need = instance.vcpus ?? 0;
+    return recentThenFresh(async (fresh) => {
+      const hosts = this.#usable(await this.#cores.list(topic, fresh), tried).filter(room);
+      const attempt = counted(this.#cores, topic, need, (host) => reserve(host, limit));
+      return firstWithRoom(hosts, attempt, 'All hosts have too many cores');
     });
   }
 
@@ -51,18 +54,14 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserveVolumeHost(db, volume, forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_gigabytes;
-    const room = (host: Candidate): boolean => host.load + (volume.size ?? 0) <= limit;
-    return fewThenAll(async (most) => {
-      const services = await listVolumeByGigabytes(db, topic, most);
-      const hosts = this.#usable(
-        services.filter((service) => onlyHost === null || service.host === onlyHost),
-        tried,
-      );
-      return firstWithRoom(
-        hosts.filter(room),
-        (host) => reserveVolumeHost(db, volume, host, limit),
-        'All hosts have too many gigabytes',
-      );
+    const room = (host: LoadedHost): boolean => host.load + (volume.size ?? 0) <= limit;
+    const need = volume.size ?? 0;
+    return recentThenFresh(async (fresh) => {
+      const all = await this.#gigabytes.list(topic, fresh);
+      const eligible = all.filter(({ service }) => onlyHost === null || service.host === onlyHost);
+      const hosts = this.#usable(eligible, tried).filter(room);
+      const attempt = counted(this.#gigabytes, topic, need, (host) => reserveVolumeHost(db, volume, host, limit));
+      return firstWithRoom(hosts, attempt, 'All hosts have too many gigabytes');
     });
   }
 
@@ -70,7 +69,11 @@ export class SimpleScheduler implements SchedulerDriver {
   async place(context: Context, topic: string, tried: ReadonlySet<string>, method?: string): Promise<string> {
     if (method === 'set_network_host') {
       const { db, runtime } = this.parts;
-      const hosts = this.#usable(await listNetworkByNetworks(db, topic), tried);
+      const services = await listNetworkByNetworks(db, topic);
+      const hosts = this.#usable(
+        services.map((service) => ({ service, load: service.load })),
+        tried,
+      );
       const free = hosts.find(({ load }) => load < runtime.flags.max_networks);
       if (free === undefined) throw new NoValidHost('All hosts have too many networks');
       return free.name;
@@ -79,10 +82,10 @@ export class SimpleScheduler implements SchedulerDriver {
   }
 
   /** Those which are up and not tried. Throws NoValidHost when there is none. */
-  #usable(services: readonly LoadedService[], tried: ReadonlySet<string>): Candidate[] {
-    const hosts = services.flatMap((service) =>
+  #usable(candidates: readonly Candidate[], tried: ReadonlySet<string>): LoadedHost[] {
+    const hosts = candidates.flatMap(({ service, load }) =>
       service.host !== null && isUp(this.parts.runtime, service) && !tried.has(service.host)
-        ? [{ name: service.host, load: service.load }]
+        ? [{ name: service.host, load }]
         : [],
     );
     if (hosts.length === 0) throw noHost();
@@ -91,27 +94,42 @@ export class SimpleScheduler implements SchedulerDriver {
 }
 
 /** A host and what it carries. */
-interface Candidate {
+interface LoadedHost {
   readonly name: string;
   readonly load: number;
 }
 
-/** Of thousands of hosts the first so many are read; the others only when none of these will do. */
-const few = 100;
-
-/** Tries with the least loaded hosts, and when none of them will do with all. */
-async function fewThenAll<T>(place: (most?: number) => Promise<T>): Promise<T> {
+/** Tries with the hosts as they were a moment ago, and when none of them will do as they are. */
+async function recentThenFresh<T>(place: (fresh: boolean) => Promise<T>): Promise<T> {
   try {
-    return await place(few);
+    return await place(false);
   } catch (error) {
     if (!(error instanceof NoValidHost)) throw error;
-    return place();
+    return place(true);
   }
+}
+
+/** An attempt which counts from its beginning, so that those which come meanwhile choose another host. */
+function counted(
+  loads: Loads,
+  topic: string,
+  need: number,
+  attempt: (host: string) => Promise<Reservation>,
+): (host: string) => Promise<Reservation> {
+  return async (host) => {
+    loads.add(topic, host, need);
+    let reservation: Reservation | undefined;
+    try {
+      return (reservation = await attempt(host));
+    } finally {
+      if (reservation !== 'reserved') loads.add(topic, host, -need);
+    }
+  };
 }
 
 /** The first host which can be reserved; null when what it is for doesn't wait any longer. Throws NoValidHost when all are full. */
 async function firstWithRoom(
-  hosts: readonly Candidate[],
+  hosts: readonly LoadedHost[],
   reserve: (host: string) => Promise<Reservation>,
   refusal: string,
 ): Promise<string | null> {
