@@ -2,9 +2,12 @@ import { parseArgs } from 'node:util';
 import { benchFlags, Servers } from './cloud.js';
 import { passes, type Figure, type Measurement } from './figure.js';
 import { instances } from './lines/instances.js';
+import { keyPairs } from './lines/keyPairs.js';
+import { rpc } from './lines/rpc.js';
+import { scheduler } from './lines/scheduler.js';
 import { head, table } from './table.js';
 
-const measurements: readonly Measurement[] = [instances];
+const measurements: readonly Measurement[] = [instances, keyPairs, rpc, scheduler];
 
 const usage = `Usage: npm run bench -- [--quick] [MEASUREMENT…]
 

@@ -57,10 +57,15 @@ export class Postgres {
     return `postgresql://nova:${passwordInUrl}@127.0.0.1:${this.port}/${database}`;
   }
 
+  /** What `pg` needs for a session past the product's code, on a database's name or URL. */
+  settings(database: string): pg.ClientConfig {
+    const name = database.slice(database.lastIndexOf('/') + 1);
+    return { host: '127.0.0.1', port: this.port, user: 'nova', password, database: name };
+  }
+
   /** A session past the product's code, on a database's name or URL. */
   async connect(database: string): Promise<pg.Client> {
-    const name = database.slice(database.lastIndexOf('/') + 1);
-    const client = new pg.Client({ host: '127.0.0.1', port: this.port, user: 'nova', password, database: name });
+    const client = new pg.Client(this.settings(database));
     client.on('error', () => undefined);
     await client.connect();
     return client;
