@@ -31,10 +31,12 @@ export interface Exchange {
   readonly type?: string;
   readonly answer?: string;
   readonly answer64?: string;
+  readonly etag?: string;
 }
 
-/** The folders of `captures/http/ec2`, each in the order in which it is replayed. */
+/** What was recorded, in the order in which it is replayed: first the objectstore, which begins without buckets. */
 export const folders = [
+  'objectstore',
   'admin',
   'awscli',
   'boto-1.9b',
@@ -48,6 +50,7 @@ export const folders = [
   'fog-aws',
   'libcloud-eucalyptus',
   'parameters',
+  'metadata',
 ] as const;
 export type Folder = (typeof folders)[number];
 

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
+import { type Answer, missing, unreadable } from './answers.js';
+import { clientReads } from './clientReads.js';
 import { documentedIds, Exceptions } from './exceptions.js';
-import { exchangesOf, folders } from './recorded.js';
+import { exchangesOf, folders, paramsOf } from './recorded.js';
 import { type Kind, kinds, ReplayCloud } from './replayCloud.js';
 import { Replayer } from './replayer.js';
 
@@ -21,10 +23,11 @@ describe('exceptions to the recorded exchanges', () => {
 });
 
 for (const kind of Object.keys(kinds) as Kind[]) {
-  describe(`recorded EC2 exchanges, replayed on ${kind}`, function () {
+  describe(`the recorded exchanges, replayed on ${kind}`, function () {
     this.timeout(300_000);
     const exceptions = new Exceptions();
     const done = new Set<string>();
+    const answers = new Map<string, Answer[]>();
     let cloud: ReplayCloud;
     before(async () => {
       cloud = await ReplayCloud.start(kind);
@@ -36,12 +39,31 @@ for (const kind of Object.keys(kinds) as Kind[]) {
         await cloud.reset();
         const replayer = new Replayer(cloud, folder, exceptions);
         const wrong: string[] = [];
+        const given: Answer[] = [];
+        answers.set(folder, given);
         for (const exchange of exchangesOf(folder)) {
-          const { unexpected } = await replayer.replay(exchange);
+          const { unexpected, text } = await replayer.replay(exchange);
+          const action = exchange.params === undefined ? (paramsOf(exchange).get('Action') ?? '') : '';
+          if (action !== '' && text.includes(`<${action}Response `))
+            given.push({ exchange: `${folder}/${exchange.name}`, action, text });
           wrong.push(...unexpected.map((difference) => `${folder}/${exchange.name}: ${difference}`));
         }
         expect(wrong).to.deep.equal([]);
         done.add(folder);
+      });
+    }
+
+    it('each answer can be read by all parsers', async () => {
+      const wrong = await Promise.all([...answers.values()].flat().map(unreadable));
+      expect(wrong.flat()).to.deep.equal([]);
+    });
+
+    for (const [client, reads] of Object.entries(clientReads)) {
+      it(`the answers hold every element which ${client} reads`, async function () {
+        if (done.size < folders.length) this.skip();
+        expect(answers.get(client), 'answers to it').not.to.be.empty;
+        // The recordings of one client lack some actions; the others sent the same.
+        expect(await missing(reads, [...answers.values()].flat())).to.deep.equal([]);
       });
     }
 

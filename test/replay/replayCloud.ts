@@ -215,6 +215,17 @@ export class ReplayCloud {
     throw new Error(`The cloud does not come to rest\n${this.output().slice(-3000)}`);
   }
 
+  /** The fixed address of an instance, by its EC2 id; waits until it has one and runs. */
+  async addressOf(id: string): Promise<string> {
+    await this.settle();
+    const number = Number.parseInt(id.slice(2), 16);
+    const row = await this.db.first<{ address: string }>('SELECT address FROM fixed_ips WHERE instance_id = ?', [
+      number,
+    ]);
+    if (row === undefined) throw new Error(`${id} has no address`);
+    return row.address;
+  }
+
   /** Resolves when a worker has done what an accepted action asked it for; a state alone doesn't tell. */
   async done(action: string, params: ReadonlyMap<string, string>): Promise<void> {
     const sql = {

@@ -5,7 +5,7 @@ import { answered, type Exchange, paramsOf } from './recorded.js';
 import type { ReplayCloud } from './replayCloud.js';
 import { send } from './send.js';
 import { type AnswerText, differences, shapeOf, typesOf } from './shape.js';
-import { type Request, signedAgain } from './signing.js';
+import { type Request, signedAgain, signedForS3 } from './signing.js';
 
 /** What a replayed exchange gave. */
 export interface Outcome {
@@ -33,13 +33,17 @@ const isRead = (action: string, method: string): boolean =>
 /** Replays the exchanges of one folder on a cloud, one after the other. */
 export class Replayer {
   readonly #ids: Ids;
+  /** Our fixed addresses by the recorded ones. */
+  readonly #addresses = new Map<string, string>();
 
   constructor(
     private readonly cloud: ReplayCloud,
     private readonly folder: string,
     private readonly exceptions: Exceptions,
   ) {
-    this.#ids = new Ids(cloud.images);
+    const [kernel = '', ramdisk = '', base = '', plain = ''] = cloud.images;
+    // The instances which asked for metadata ran when the image had no kernel of its own yet.
+    this.#ids = new Ids(folder === 'metadata' ? [kernel, ramdisk, plain, base] : cloud.images);
   }
 
   /** Does what the exchanges after it need. */
@@ -50,6 +54,17 @@ export class Replayer {
     const action = params?.['Action'] ?? '';
     await this.cloud.done(action, new Map(own as [string, string][]));
     this.#ids.note(action, makes ?? [], text);
+    const [id = '', address] = makes ?? [];
+    if (action === 'RunInstances' && address?.startsWith('10.') === true)
+      this.#addresses.set(address, await this.cloud.addressOf(this.#ids.own(id)));
+  }
+
+  /** An instance asks for its metadata through a proxy, which says who asks. */
+  #forwarded({ headers }: Exchange): Record<string, string> {
+    const { 'x-forwarded-for': address } = headers;
+    if (address === undefined) return {};
+    const own = address.replace(/10\.0\.\d+\.\d+/g, (recorded) => this.#addresses.get(recorded) ?? recorded);
+    return { 'x-forwarded-for': this.#ids.own(own) };
   }
 
   /** Sends an exchange's request and compares the answers. What sets something up gives no differences. */
@@ -65,7 +80,7 @@ export class Replayer {
     await this.cloud.settle();
     for (let round = 0; ; round += 1) {
       const { status, headers, body } = await send(port, request);
-      const text = body.toString();
+      const text = body.toString(exchange.answer64 === undefined ? 'utf8' : 'latin1');
       if (exchange.setup && status !== (exchange.status ?? 200)) {
         throw new Error(`${place.exchange}: ${status} ${text}`);
       }
@@ -76,7 +91,12 @@ export class Replayer {
       }
       const found = exchange.setup
         ? []
-        : this.#differences(exchange, { status, type: String(headers['content-type'] ?? ''), text });
+        : this.#differences(exchange, {
+            status,
+            type: headers['content-type'] ?? '',
+            text,
+            etag: headers.etag,
+          });
       const unexpected = this.exceptions.unexpected(place, found);
       if (unexpected.length === 0 || !isRead(action, exchange.method) || round === patience)
         return { exchange, found, unexpected, text };
@@ -87,11 +107,16 @@ export class Replayer {
   #differences(exchange: Exchange, ours: AnswerText): string[] {
     const original = answered(exchange);
     if (original === undefined) return [];
-    const text = inTime(paramsOf(exchange).get('Action') ?? '', original.answer ?? '');
-    const recorded = { status: original.status!, type: original.type ?? '', text };
+    const { status = 0, type = '', answer = '', answer64 } = original;
+    const text =
+      answer64 === undefined
+        ? inTime(paramsOf(exchange).get('Action') ?? '', answer)
+        : Buffer.from(answer64, 'base64').toString('latin1');
+    const recorded = { status, type, text, etag: original.etag };
     if (exchange.like !== undefined) return differences(typesOf(shapeOf(recorded)), typesOf(shapeOf(ours)));
     const { known } = this.#ids;
-    const own = { ...ours, text: this.#ids.recorded(ours.text) };
+    const etag = original.etag === undefined ? undefined : ours.etag;
+    const own = { ...ours, etag, text: this.#ids.recorded(ours.text) };
     return differences(shapeOf(recorded, known), shapeOf(own, known));
   }
 
@@ -108,11 +133,12 @@ export class Replayer {
     const changed = {
       method: exchange.method,
       target: this.#ids.own(exchange.target).replace('/services/Lockout', '/services/Cloud'),
-      headers: { ...exchange.headers, host },
+      headers: { ...exchange.headers, host, ...this.#forwarded(exchange) },
       ...(exchange.body !== undefined && { body: this.#ids.own(exchange.body) }),
       ...(exchange.body64 !== undefined && { body64: exchange.body64 }),
     };
-    return { ...changed, ...signedAgain(exchange, changed) };
+    const sign = exchange.port === 3333 ? signedForS3 : signedAgain;
+    return { ...changed, ...sign(exchange, changed) };
   }
 }
 

@@ -1,4 +1,4 @@
-import { Agent, request as httpRequest } from 'node:http';
+import { Agent, type IncomingHttpHeaders, request as httpRequest } from 'node:http';
 import { bodyOf } from './recorded.js';
 
 const agent = new Agent({ keepAlive: true });
@@ -6,8 +6,7 @@ const agent = new Agent({ keepAlive: true });
 /** What came back. */
 export interface Received {
   readonly status: number;
-  /** By lower-case name. */
-  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly headers: Readonly<IncomingHttpHeaders>;
   readonly body: Buffer;
 }
 

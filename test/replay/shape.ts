@@ -12,6 +12,7 @@ export interface AnswerText {
   readonly status: number;
   readonly type: string;
   readonly text: string;
+  readonly etag?: string | undefined;
 }
 
 /** What differs from run to run, as the type that it has. */
@@ -22,6 +23,7 @@ const masks: readonly (readonly [RegExp, string])[] = [
   [/\bsg-[0-9a-f]{8}\b/g, 'sg-*'],
   [/^([0-9a-f]{2}:){15}[0-9a-f]{2}$/, '<fingerprint>'],
   [/^SHA256:[\w+/]+$/, '<fingerprint>'],
+  [/^ssh-rsa \S+ \S+$/, '<public key>'],
   [/^UEsDB[\w+/]+=*$/, '<zip>'],
   [/^-----BEGIN [\s\S]*-----$/, '<pem>'],
   [/\b10\.0\.\d+\.\d+\b/g, '<fixed>'],
@@ -32,6 +34,8 @@ const masks: readonly (readonly [RegExp, string])[] = [
   [/ \((\w+), (?:None|cloud1)\)$/, ' ($1, <host>)'],
   [/^unknown zone$/, 'nova'],
   [/^(enabled :-\)) None$/, '$1 <time>'],
+  [/^(\d+|<fixed>) slots=\d+$/, '$1 slots=<n>'],
+  [/^server-\d+$/, 'server-<n>'],
   [/^Server \d+$/, 'Server <n>'],
   [/\bhttp:\/\/(cloud1|127\.0\.0\.1|localhost):\d+/g, 'http://<host>'],
 ];
@@ -49,15 +53,22 @@ function masked(text: string, known: ReadonlySet<string>): string {
   return masks.reduce((value, [what, name]) => value.replace(what, name), named);
 }
 
-/** The answer's shape. Ids are types as well, but for those `known` to stand for the same on both sides. */
-export function shapeOf({ status, type, text }: AnswerText, known: ReadonlySet<string> = new Set()): Shape {
-  if (type !== 'text/xml') return { head: `${status} ${type}`, leaves: [] };
+/**
+ * The answer's shape. Ids are types as well, but for those `known` to stand for the same on both sides. What is no XML
+ * counts line by line, each line once.
+ */
+export function shapeOf({ status, type, text, etag }: AnswerText, known: ReadonlySet<string> = new Set()): Shape {
   const error = /<Code>(.*?)<\/Code><Message>(.*?)<\/Message>/s.exec(text);
   if (error !== null) return { head: `${status} ${error[1]}: ${masked(error[2]!, known)}`, leaves: [] };
-  const leaves = xmlLeaves(text).map(
-    ({ path, text: value }) => `${path.replace(/^[^/]+\//, '')}: ${masked(value, known)}`,
-  );
-  return { head: `${status} ${xmlLeaves(text)[0]?.path.split('/')[0] ?? 'nothing'}`, leaves };
+  if (status >= 400) return { head: `${status} ${type}`, leaves: [] };
+  const leaves = [`type: ${type}`, ...(etag === undefined ? [] : [`etag: ${etag}`])];
+  if (!text.startsWith('<?xml')) {
+    const lines = text.split('\n').map((line) => `line: ${masked(line, known)}`);
+    return { head: `${status} text`, leaves: [...leaves, ...new Set(lines)] };
+  }
+  const found = xmlLeaves(text);
+  for (const { path, text: value } of found) leaves.push(`${path.replace(/^[^/]+\//, '')}: ${masked(value, known)}`);
+  return { head: `${status} ${found[0]?.path.split('/')[0] ?? 'nothing'}`, leaves };
 }
 
 /** Values which stand for a state or a choice, and so are compared where an answer stands in for another one. */

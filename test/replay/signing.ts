@@ -1,4 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
+import { s3SignatureV2 } from '../../common/auth/signing.js';
 import { paramsOf } from './recorded.js';
 
 /** A request which can be sent. */
@@ -64,18 +65,35 @@ function version4(request: Request, secret: string, scope: string, signed: reado
   return createHmac('sha256', key).update(text.join('\n')).digest('hex');
 }
 
-/** The signature of an S3 request of the recorded clients: version 2, path style, no subresource. */
+/** The signature of an S3 request with version 2. */
 function s3Version2({ method, target, headers }: Request, secret: string): string {
-  const amz = Object.keys(headers).filter((name) => name.startsWith('x-amz-'));
-  const lines = [
-    method,
-    headers['content-md5'] ?? '',
-    headers['content-type'] ?? '',
-    headers['date'] ?? '',
-    ...amz.sort(byteOrder).map((name) => `${name}:${headers[name]}`),
-    target.split('?')[0],
-  ];
-  return createHmac('sha1', secret).update(lines.join('\n')).digest('base64');
+  const [path = '', text = ''] = target.split('?');
+  const query = text
+    .split('&')
+    .filter(Boolean)
+    .map((part): [string, string | null] => {
+      const [name = '', value] = part.split('=');
+      return [name, value === undefined ? null : decodeURIComponent(value)];
+    });
+  return s3SignatureV2(secret, { method, path, query, headers });
+}
+
+/**
+ * Signs a changed request to the objectstore. One which carries no signature gets an administrator's: the objectstore of
+ * 2011.3 asked for none.
+ */
+export function signedForS3(recorded: Request, changed: Request): Request {
+  const { authorization: value } = recorded.headers;
+  if (value === undefined) {
+    const headers = { date: 'Tue, 20 Sep 2011 12:00:00 GMT', ...changed.headers };
+    const signature = s3Version2({ ...changed, headers }, 'skey');
+    return { ...changed, headers: { ...headers, authorization: `AWS akey:proj:${signature}` } };
+  }
+  const [, key = '', signature = ''] = /^AWS ([^:]+)[^ ]*:(\S+)$/.exec(value) ?? [];
+  const secret = secrets[key];
+  if (secret === undefined || s3Version2(recorded, secret) !== signature) return changed;
+  const fresh = value.replace(signature, s3Version2(changed, secret));
+  return { ...changed, headers: { ...changed.headers, authorization: fresh } };
 }
 
 /**
@@ -83,15 +101,6 @@ function s3Version2({ method, target, headers }: Request, secret: string): strin
  * its user's secret, or which has none, keeps what it has: that was the point of it.
  */
 export function signedAgain(recorded: Request, changed: Request): Request {
-  // boto 1.9 sends this header to EC2 as well, beside the signature which counts.
-  const isS3 = !paramsOf(recorded).has('Signature');
-  const [, s3Key, s3Signature = ''] = /^AWS ([^:]+)[^ ]*:(\S+)$/.exec(recorded.headers['authorization'] ?? '') ?? [];
-  if (isS3 && s3Key !== undefined) {
-    const secret = secrets[s3Key];
-    if (secret === undefined || s3Version2(recorded, secret) !== s3Signature) return changed;
-    const value = recorded.headers['authorization']!.replace(s3Signature, s3Version2(changed, secret));
-    return { ...changed, headers: { ...changed.headers, authorization: value } };
-  }
   const header = authorization.exec(recorded.headers['authorization'] ?? '');
   if (header !== null) {
     const [, key = '', scope = '', names = '', signature = ''] = header;
@@ -123,11 +132,6 @@ export function signedAgain(recorded: Request, changed: Request): Request {
     target: put(changed.target),
     ...(changed.body !== undefined && { body: put(changed.body) }),
   };
-}
-
-/** Whether a request carries the signature of its user's secret. */
-export function isSigned(request: Request): boolean {
-  return signedAgain(request, { ...request, headers: { ...request.headers, 'x-resigned': '1' } }) !== request;
 }
 
 /** A request for setting something up, signed with version 2. */
