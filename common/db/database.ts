@@ -25,7 +25,22 @@ export interface DatabaseOptions {
    * exclude each other by waiting and trying again, as separate processes do.
    */
   turns?: Turns;
+  /** Statements go through this one instead of the one which the flag sql_connection names, as in the simulation. */
+  sql?: Dialect;
 }
+
+/** A transaction whose work is running, within that of another database perhaps. */
+interface RunningWork {
+  readonly db: Db;
+  readonly tx: Transaction;
+  readonly outer: RunningWork | undefined;
+}
+
+/**
+ * The transaction whose work is running here: a statement past it would wait for it for ever. One storage for all
+ * databases of a process, since each costs every promise a little, also when its database is closed long ago.
+ */
+const runningWork = new AsyncLocalStorage<RunningWork>();
 
 /** Times a statement or transaction is sent again after a deadlock or a locked file: about ten seconds in all. */
 const conflictAttempts = 11;
@@ -45,13 +60,11 @@ class Database extends Statements implements Db {
   readonly #turns: Turns;
   readonly #serialize: boolean;
   readonly #statements: StatementCache;
-  /** The transaction whose work is running here: a statement past it would wait for it for ever. */
-  readonly #scope = new AsyncLocalStorage<Transaction>();
   readonly #shown: string;
 
   constructor(runtime: Runtime, options: DatabaseOptions) {
     const url = parseDatabaseUrl(runtime.flags.sql_connection);
-    super(runtime, dialectOf(runtime, url));
+    super(runtime, options.sql ?? dialectOf(runtime, url));
     this.#shown = url.shown;
     this.#serialize = (options.serialize ?? false) || this.sql.singleConnection;
     this.#turns = options.turns ?? new Turns();
@@ -103,7 +116,7 @@ class Database extends Statements implements Db {
       await tx.begin();
       let value: T;
       try {
-        value = await this.#scope.run(tx, () => work(tx));
+        value = await runningWork.run({ db: this, tx, outer: runningWork.getStore() }, () => work(tx));
       } catch (error) {
         await tx.rollback();
         // Whatever the work made of it: after a deadlock or without a server it has to run again.
@@ -133,7 +146,9 @@ class Database extends Statements implements Db {
   }
 
   #refuseInsideTransaction(): void {
-    if (this.#scope.getStore()?.open) {
+    let running = runningWork.getStore();
+    while (running !== undefined && running.db !== this) running = running.outer;
+    if (running?.tx.open) {
       throw new TypeError('a statement of the database inside its own transaction; use the transaction');
     }
   }
