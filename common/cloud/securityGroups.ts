@@ -138,6 +138,7 @@ export class SecurityGroups {
     const others = await deleteGroup(this.parts.db, group!.id);
     if (others === null) throw new SecurityGroupNotFound(group!.id);
     this.#log.audit(`Delete security group ${group!.name}${hosts.length > 0 ? ', which instances were in' : ''}`);
+    for (const host of hosts) await this.#refreshHost(context, host, group!.id);
     for (const id of others) await this.#refresh(context, id);
   }
 

@@ -37,7 +37,7 @@ import { recoverHost, recoverUnfinished } from './recovery.js';
 import { resizeInstance } from './resizeInstance.js';
 import { finishRevertResize, revertResize } from './revertResize.js';
 import { runInstance, startInstance } from './runInstance.js';
-import { refreshProviderRules, refreshSecurityGroup } from './securityGroups.js';
+import { refreshFilters, refreshProviderRules, refreshSecurityGroup } from './securityGroups.js';
 import { checkTestFile, createTestFile, removeTestFile } from './sharedStorage.js';
 import { snapshotInstance } from './snapshotInstance.js';
 import { stopInstance } from './stopInstance.js';
@@ -188,5 +188,6 @@ function periodicTasksOf(parts: ComputeParts, capabilities: Capabilities): reado
     { name: 'sync_power_states', run: () => syncPowerStates(parts) },
     { name: 'recover_unfinished', run: (context) => recoverUnfinished(parts, context) },
     { name: 'free_addresses_of_failed_builds', run: (context) => freeAddressesOfFailedBuilds(parts, context) },
+    { name: 'refresh_filters', run: () => refreshFilters(parts) },
   ];
 }

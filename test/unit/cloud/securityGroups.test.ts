@@ -241,8 +241,13 @@ describe('cloud: security groups', () => {
     await groups.delete(demo, { id: web });
     expect(await groupsOf(member)).to.deep.equal(['default']);
     expect((await rules()).map((row) => row['to_port'])).to.deep.equal([81]);
-    const refresh = { method: 'refresh_security_group_rules', args: { security_group_id: base } };
-    expect(cloud.takeSent()).to.deep.equal([{ to: 'compute.cloud1', ...refresh }]);
+    const refresh = (id: number): object => ({
+      to: 'compute.cloud1',
+      method: 'refresh_security_group_rules',
+      args: { security_group_id: id },
+    });
+    // the hosts of its members, which lose what it let in, and of those which let its members in
+    expect(cloud.takeSent()).to.deep.equal([refresh(web), refresh(base)]);
   });
 
   it('refuses bad rules and stores none of their request', async () => {
