@@ -1,7 +1,10 @@
-import type { Db, Queryable } from './db.js';
+import type { DbTime } from '../time.js';
+import { placeholders, type Db, type Queryable } from './db.js';
 import { recordInstanceError } from './instanceActions.js';
 import { changeInstance } from './instances.js';
 import type { InstanceRow, VolumeRow } from './rows.js';
+import { changeSnapshotStatus } from './snapshots.js';
+import { changeWhere } from './where.js';
 
 /** The state in which an instance waits for a host. */
 export interface Waiting {
@@ -121,6 +124,81 @@ export async function failOverdueInstances(db: Db, cutoff: string, reason: strin
       return matched > 0;
     });
     if (done) failed.push(id);
+  }
+  return failed;
+}
+
+/** Tasks which a host of an instance works on. What moves between hosts has an end of its own. */
+const tasksOfHost = {
+  /** Nobody knows how far it has come: the instance goes to `error`. */
+  lost: ['networking', 'block_device_mapping', 'spawning', 'deleting', 'stopping', 'rebuilding'],
+  /** The instance is what it was. */
+  dropped: [
+    'rebooting',
+    'pausing',
+    'unpausing',
+    'suspending',
+    'resuming',
+    'rescuing',
+    'unrescuing',
+    'image_snapshot',
+    'image_backup',
+  ],
+} as const;
+
+/**
+ * Ends the tasks of instances on hosts which are not among `liveHosts`, and on which nothing has been done since before
+ * `cutoff`; notes the reason, and answers their ids. A new or leaving one goes to `error`, any other is what it was. A
+ * host which comes back finds its claim gone, and cleans up. Each is one transaction; of racing schedulers one does it.
+ */
+export async function failTasksOfLostHosts(
+  db: Db,
+  cutoff: DbTime,
+  liveHosts: ReadonlySet<string>,
+  reasonFor: (host: string) => string,
+): Promise<number[]> {
+  const tasks = [...tasksOfHost.lost, ...tasksOfHost.dropped];
+  const overdue = await db.all<Pick<InstanceRow, 'id' | 'host' | 'task_state' | 'updated_at'>>(
+    `SELECT id, host, task_state, updated_at FROM instances WHERE task_state IN ${placeholders(tasks)} ` +
+      'AND host IS NOT NULL AND deleted = ? AND COALESCE(updated_at, created_at) < ? ORDER BY id LIMIT 500',
+    [...tasks, false, cutoff],
+  );
+  const ended: number[] = [];
+  for (const { id, host, task_state: task, updated_at: since } of overdue) {
+    if (host === null || task === null || liveHosts.has(host)) continue;
+    const lost = (tasksOfHost.lost as readonly string[]).includes(task);
+    const done = await db.transaction(async (tx) => {
+      const values = { task_state: null, ...(lost ? { vm_state: 'error' } : {}) };
+      const found = { id, host, task_state: task, updated_at: since, deleted: false };
+      if (!(await changeWhere(tx, 'instances', values, found))) return false;
+      await recordInstanceError(tx, id, task, reasonFor(host));
+      return true;
+    });
+    if (done) ended.push(id);
+  }
+  return ended;
+}
+
+/**
+ * Puts snapshots which are stuck since before `cutoff`, and whose volume is on no host among `liveHosts`, into a state
+ * from which they can be deleted; answers their ids.
+ */
+export async function failOverdueSnapshots(
+  db: Queryable,
+  cutoff: DbTime,
+  liveHosts: ReadonlySet<string>,
+): Promise<number[]> {
+  const rows = await db.all<{ id: number; status: string; host: string | null }>(
+    'SELECT s.id AS id, s.status AS status, v.host AS host FROM snapshots s ' +
+      'LEFT JOIN volumes v ON v.id = s.volume_id AND v.deleted = ? ' +
+      'WHERE s.deleted = ? AND s.status IN (?, ?) AND COALESCE(s.updated_at, s.created_at) < ? ORDER BY s.id LIMIT 500',
+    [false, false, 'creating', 'deleting', cutoff],
+  );
+  const failed: number[] = [];
+  for (const { id, status, host } of rows) {
+    if (host !== null && liveHosts.has(host)) continue;
+    const to = { status: status === 'creating' ? 'error' : 'error_deleting' };
+    if (await changeSnapshotStatus(db, id, [status], to)) failed.push(id);
   }
   return failed;
 }

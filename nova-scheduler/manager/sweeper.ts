@@ -1,5 +1,10 @@
 import { failWaitingResize, overdueResizes } from '../../common/db/migrations.js';
-import { failOverdueInstances, failOverdueVolumes } from '../../common/db/scheduling.js';
+import {
+  failOverdueInstances,
+  failOverdueSnapshots,
+  failOverdueVolumes,
+  failTasksOfLostHosts,
+} from '../../common/db/scheduling.js';
 import { listServices, serviceIsUp } from '../../common/db/services.js';
 import { dbTime } from '../../common/time.js';
 import type { SchedulerWork } from './work.js';
@@ -7,8 +12,8 @@ import type { SchedulerWork } from './work.js';
 /**
  * Ends what nobody will end any more: a message was lost, or a daemon died before it claimed its work. Instances which
  * wait for a host longer than the flag scheduling_timeout go to `error` with a reason, those which wait to be resized are
- * active again as they were; volumes which no living host makes or deletes go to `error` and `error_deleting`. Any number
- * of schedulers may do this at a time.
+ * active again as they were; volumes and snapshots which no living host makes or deletes go to `error` and
+ * `error_deleting`; what instances on lost hosts wait for ends. Any number of schedulers may do this at a time.
  */
 export async function sweep(work: SchedulerWork): Promise<void> {
   const { db, runtime, log } = work;
@@ -24,11 +29,23 @@ export async function sweep(work: SchedulerWork): Promise<void> {
   }
 
   const services = await listServices(db);
-  const alive = services.filter(
-    (service) => service.topic === flags.volume_topic && serviceIsUp(service, now, flags.service_down_time),
-  );
-  const liveHosts = new Set(alive.flatMap((service) => (service.host === null ? [] : [service.host])));
-  for (const id of await failOverdueVolumes(db, cutoff, liveHosts)) {
+  const heardOf = (topic: string, within: number): Set<string> => {
+    const alive = services.filter((service) => service.topic === topic && serviceIsUp(service, now, within));
+    return new Set(alive.flatMap((service) => (service.host === null ? [] : [service.host])));
+  };
+  const volumeHosts = heardOf(flags.volume_topic, flags.service_down_time);
+  for (const id of await failOverdueVolumes(db, cutoff, volumeHosts)) {
     log.warn(`Volume ${id} goes to error: no host has worked on it within ${seconds} seconds`);
+  }
+  for (const id of await failOverdueSnapshots(db, cutoff, volumeHosts)) {
+    log.warn(`Snapshot ${id} goes to error: no host has worked on it within ${seconds} seconds`);
+  }
+
+  // A host which is away for a while does by itself what it was asked for when it is back.
+  const lostAfter = Math.max(seconds, flags.service_down_time);
+  const computeHosts = heardOf(flags.compute_topic, lostAfter);
+  const lost = (host: string): string => `Nothing was heard of the compute service on ${host} for ${lostAfter} seconds`;
+  for (const id of await failTasksOfLostHosts(db, cutoff, computeHosts, lost)) {
+    log.warn(`Instance ${id} is given up by its task: its host is lost`);
   }
 }

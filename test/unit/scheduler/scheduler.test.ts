@@ -202,6 +202,50 @@ describe('nova-scheduler', () => {
     expect(volumes.map(({ status }) => status)).to.deep.equal(['error', 'creating', 'error_deleting', 'creating']);
   });
 
+  it('ends the tasks of instances and the snapshots of hosts which are lost', async () => {
+    scheduler = await world.scheduler();
+    for (const topic of ['compute', 'volume']) {
+      await world.service('cloud1', topic);
+      await world.service('gone', topic, { updated_at: longAgo() });
+    }
+    const old = { created_at: longAgo() };
+    const given: readonly (readonly [string, string, string])[] = [
+      ['gone', 'building', 'spawning'],
+      ['gone', 'active', 'deleting'],
+      ['gone', 'active', 'rebooting'],
+      ['gone', 'rescued', 'unrescuing'],
+      ['cloud1', 'building', 'spawning'],
+      ['cloud1', 'active', 'deleting'],
+    ];
+    for (const [host, vm, task] of given) await world.instance({ ...old, host, vm_state: vm, task_state: task });
+    await world.instance({ host: 'gone', vm_state: 'active', task_state: 'stopping' });
+    for (const host of ['gone', 'cloud1']) await world.volume({ status: 'available', host });
+    for (const [volumeId, status] of [
+      [1, 'creating'],
+      [1, 'deleting'],
+      [2, 'creating'],
+    ] as const) {
+      await world.db.insert('snapshots', { ...old, volume_id: volumeId, project_id: 'acme', status });
+    }
+    await scheduler.manager.periodicTasks[0]!.run(caller(world.runtime));
+    const instances = await world.db.all<{ vm_state: string; task_state: string | null }>(
+      'SELECT vm_state, task_state FROM instances ORDER BY id',
+    );
+    expect(instances.map((row) => [row.vm_state, row.task_state])).to.deep.equal([
+      ['error', null],
+      ['error', null],
+      ['active', null],
+      ['rescued', null],
+      ['building', 'spawning'],
+      ['active', 'deleting'],
+      // it is not long ago: the host may be back in a moment, and do it
+      ['active', 'stopping'],
+    ]);
+    expect(await world.reason(1)).to.equal('Nothing was heard of the compute service on gone for 300 seconds');
+    const snapshots = await world.db.all<{ status: string }>('SELECT status FROM snapshots ORDER BY id');
+    expect(snapshots.map(({ status }) => status)).to.deep.equal(['error', 'error_deleting', 'creating']);
+  });
+
   it('passes any other method of a topic on, and answers as recorded', async () => {
     scheduler = await world.scheduler();
     await world.service('cloud1', 'volume');
