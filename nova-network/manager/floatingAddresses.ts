@@ -21,6 +21,7 @@ import {
   NoMoreFloatingIps,
   NotAuthorized,
 } from '../../common/errors.js';
+import { Lanes } from '../../common/lanes.js';
 import type { NetworkWork } from './kind.js';
 
 /** Seconds until the host of a floating address which doesn't answer is passed over. */
@@ -28,6 +29,14 @@ const foreignHostSeconds = 10;
 
 /** Floating addresses (nova 2011.3, nova/network/manager.py FloatingIP); here every manager has them. */
 export class FloatingAddresses {
+  /** Work on one address in order. */
+  readonly #lanes = new Lanes<string>();
+  /**
+   * What this host carries, as far as this daemon knows, by floating address. What was begun, and failed, is not certain:
+   * it may be there.
+   */
+  readonly #carried = new Map<string, { readonly fixedAddress: string; readonly certain: boolean }>();
+
   constructor(private readonly work: NetworkWork) {}
 
   /**
@@ -65,14 +74,16 @@ export class FloatingAddresses {
     if (!fixed || !instance || !(context.isAdmin || instance.project_id === context.projectId)) {
       throw new FixedIpNotFoundForAddress(fixedAddress);
     }
-    await associateFloatingIp(db, address, fixed, runtime.host);
-    claimed();
-    try {
-      await this.#carry(address, fixedAddress);
-    } catch (error) {
-      await disassociateFloatingIp(db, address, { fixedIpId: fixed.id });
-      throw error;
-    }
+    await this.#lanes.run(address, async () => {
+      await associateFloatingIp(db, address, fixed, runtime.host);
+      claimed();
+      try {
+        await this.#carry(address, fixedAddress);
+      } catch (error) {
+        await disassociateFloatingIp(db, address, { fixedIpId: fixed.id });
+        throw error;
+      }
+    });
   }
 
   /** Takes an address off its fixed one. One which isn't associated stays as it is. */
@@ -118,7 +129,7 @@ export class FloatingAddresses {
     if (row === null) throw new NoMoreFloatingIps();
     const args = { floating_address: row.address!, fixed_address: fixed.address! };
     try {
-      if (host === runtime.host) await this.#carry(args.floating_address, args.fixed_address);
+      if (host === runtime.host) await this.#carryInTurn(args.floating_address, args.fixed_address);
       else await rpc.networkOn(host).cast.associate_floating_ip(context.elevated(), args);
     } catch (error) {
       await disassociateFloatingIp(db, args.floating_address, { fixedIpId: fixed.id, release: true });
@@ -131,25 +142,83 @@ export class FloatingAddresses {
     const { db, runtime, log } = this.work;
     for (const row of await floatingIpsOfHost(db, runtime.host)) {
       try {
-        await this.#carry(row.address!, row.fixed_address!);
+        await this.#carryInTurn(row.address!, row.fixed_address!);
       } catch (error) {
         log.error(`Floating address ${row.address} could not be bound: ${errorText(error)}`, error);
       }
     }
   }
 
-  async #carry(address: string, fixedAddress: string): Promise<void> {
-    const { driver } = this.work;
-    await driver.bindFloatingIp(address);
-    await driver.ensureFloatingForward(address, fixedAddress);
+  /**
+   * Has this host carry what the rows say, and nothing else: a step on the host may have failed, and another host may have
+   * given an address away when this one did not answer. What fails again is logged, and is there the next time.
+   */
+  async reconcile(): Promise<void> {
+    const { db, runtime, log } = this.work;
+    const rows = await floatingIpsOfHost(db, runtime.host);
+    const wanted = new Map(rows.map((row) => [row.address!, row.fixed_address!]));
+    const addresses = [...new Set([...wanted.keys(), ...this.#carried.keys()])];
+    for (const address of addresses.filter((one) => !this.#isAsItShould(one, wanted.get(one)))) {
+      try {
+        await this.#lanes.run(address, () => this.#reconcileOne(address));
+      } catch (error) {
+        log.error(`Floating address ${address} does not lead where it should (yet): ${errorText(error)}`, error);
+      }
+    }
   }
 
-  async #takeOff(address: string, options: { fixedIpId?: number; release?: boolean } = {}): Promise<void> {
-    const { db, driver } = this.work;
-    const fixedAddress = await disassociateFloatingIp(db, address, options);
-    if (fixedAddress === null) return;
+  async #reconcileOne(address: string): Promise<void> {
+    const { db, runtime, log } = this.work;
+    const row = await floatingIpByAddress(db, address);
+    const right = row?.host === runtime.host ? row.fixed_address : null;
+    if (this.#isAsItShould(address, right ?? undefined)) return;
+    const carried = this.#carried.get(address)?.fixedAddress;
+    log.warn(`Floating address ${address} leads to ${carried ?? 'nothing'} here, and should to ${right ?? 'nothing'}`);
+    if (carried !== undefined && carried !== right) await this.#uncarry(address, carried);
+    if (right !== null) await this.#carry(address, right);
+  }
+
+  #isAsItShould(address: string, fixedAddress: string | undefined): boolean {
+    const carried = this.#carried.get(address);
+    return carried === undefined
+      ? fixedAddress === undefined
+      : carried.certain && carried.fixedAddress === fixedAddress;
+  }
+
+  #carryInTurn(address: string, fixedAddress: string): Promise<void> {
+    return this.#lanes.run(address, () => this.#carry(address, fixedAddress));
+  }
+
+  async #carry(address: string, fixedAddress: string): Promise<void> {
+    const { driver } = this.work;
+    this.#carried.set(address, { fixedAddress, certain: false });
+    await driver.bindFloatingIp(address);
+    await driver.ensureFloatingForward(address, fixedAddress);
+    this.#carried.set(address, { fixedAddress, certain: true });
+  }
+
+  async #uncarry(address: string, fixedAddress: string): Promise<void> {
+    const { driver } = this.work;
+    this.#carried.set(address, { fixedAddress, certain: false });
     await driver.removeFloatingForward(address, fixedAddress);
     await driver.unbindFloatingIp(address);
+    this.#carried.delete(address);
+  }
+
+  /**
+   * On the host first: as long as that forwards to the fixed address nobody else may get it. Who fails here finds the rows
+   * as they were, and may try again.
+   */
+  #takeOff(address: string, options: { fixedIpId?: number; release?: boolean } = {}): Promise<void> {
+    return this.#lanes.run(address, async () => {
+      const { db, runtime } = this.work;
+      const row = await floatingIpByAddress(db, address);
+      if (row === undefined || row.fixed_ip_id === null) return;
+      if (options.fixedIpId !== undefined && options.fixedIpId !== row.fixed_ip_id) return;
+      const here = row.host === null || row.host === runtime.host || this.#carried.has(address);
+      if (here && row.fixed_address !== null) await this.#uncarry(address, row.fixed_address);
+      await disassociateFloatingIp(db, address, { ...options, fixedIpId: row.fixed_ip_id });
+    });
   }
 
   /** An address which the caller may change: the API asked already, but messages come from elsewhere, too, and late. */

@@ -46,6 +46,7 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
   readonly periodicTasks: readonly PeriodicTask[] = [
     { name: 'disassociate_timed_out_fixed_ips', run: () => this.#freeTimedOut() },
     { name: 'reclaim_fixed_ips', run: (context) => this.#reclaim(context) },
+    { name: 'reconcile_floating_ips', run: () => this.#floating.reconcile() },
   ];
   protected readonly work: NetworkWork;
   readonly #fixed: FixedAddresses;

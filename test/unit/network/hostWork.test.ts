@@ -1,8 +1,11 @@
 import { expect } from 'chai';
+import { createFloatingIps } from '../../../common/db/floatingIps.js';
+import type { PeriodicTask } from '../../../common/manager.js';
 import { runService } from '../../../common/service.js';
 import type { NetworkDriver } from '../../../nova-network/linux/driver.js';
 import { FlatDHCPManager } from '../../../nova-network/manager/flatDhcp.js';
 import type { NetworkManagerClass } from '../../../nova-network/manager/choose.js';
+import type { NetworkManager } from '../../../nova-network/manager/networkManager.js';
 import { VlanManager } from '../../../nova-network/manager/vlan.js';
 import type { FlagName } from '../../../common/flags/flags.js';
 import type { RunningDaemon } from '../../../common/daemon.js';
@@ -46,6 +49,8 @@ describe('nova-network: what it asks of its host', () => {
   let cloud: NetworkFixture;
   let driver: NotingDriver;
   let daemon: RunningDaemon;
+  let manager: NetworkManager;
+  const floatingTask = (): PeriodicTask => manager.periodicTasks.find(({ name }) => name === 'reconcile_floating_ips')!;
   afterEach(async () => {
     await daemon.stop();
     await cloud.stop();
@@ -59,7 +64,7 @@ describe('nova-network: what it asks of its host', () => {
   }
   async function serve(Manager: NetworkManagerClass): Promise<void> {
     const parts = cloud.daemonParts();
-    const manager = new Manager(parts, driver);
+    manager = new Manager(parts, driver);
     daemon = await runService(parts, { binary: 'nova-network', topic: 'network', manager });
   }
   const allocate = async (id: number): Promise<unknown> =>
@@ -85,6 +90,38 @@ describe('nova-network: what it asks of its host', () => {
     expect(await cloud.db.first('SELECT gateway_v6 FROM networks')).to.deep.equal({ gateway_v6: 'fe80::1' });
     await allocate(await cloud.instance());
     expect(driver.calls).to.deep.equal([...setUp('10.2.0.3,10.2.0.4'), 'updateRouterAdvertisement 1']);
+  });
+
+  it('keeps an association as long as its host forwards it, and brings host and rows together from time to time', async () => {
+    await start(VlanManager);
+    await createFloatingIps(cloud.db, ['1.2.3.1']);
+    await allocate(await cloud.instance());
+    const { network } = cloud.parts.rpc;
+    const address = await network.call.allocate_floating_ip(context, { project_id: 'demo' });
+    const pair = { floating_address: address, fixed_address: '10.2.0.3' };
+    const associated = async (): Promise<boolean> =>
+      (await cloud.db.first<{ fixed_ip_id: number | null }>('SELECT fixed_ip_id FROM floating_ips'))!.fixed_ip_id !==
+      null;
+    const tick = async (): Promise<string[]> => {
+      driver.calls.length = 0;
+      await floatingTask().run(context);
+      return driver.calls.filter((call) => !call.startsWith('setUp') && !call.startsWith('update'));
+    };
+    await network.call.associate_floating_ip(context, pair);
+    driver.fails = 'stop';
+    await failure(network.call.disassociate_floating_ip(context, { floating_address: address }));
+    expect(await associated()).to.equal(true);
+    driver.fails = null;
+    expect(await tick()).to.deep.equal(['bind 1.2.3.1', 'forward 1.2.3.1']);
+    expect(await tick()).to.deep.equal([]);
+    // another host gave it away while this one did not answer
+    await cloud.db.update('floating_ips', { fixed_ip_id: null, host: null }, 'address = ?', [address]);
+    expect(await tick()).to.deep.equal(['stop 1.2.3.1', 'unbind 1.2.3.1']);
+    driver.fails = 'forward';
+    await failure(network.call.associate_floating_ip(context, pair));
+    expect(await associated()).to.equal(false);
+    driver.fails = null;
+    expect(await tick()).to.deep.equal(['stop 1.2.3.1', 'unbind 1.2.3.1']);
   });
 
   it('sets a network up once for many who wait', async () => {
