@@ -1,5 +1,6 @@
 import { FixedIpAlreadyInUse, FixedIpNotFoundForNetwork } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
+import { findInstance } from './instances.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
 import { changeWhere, firstWhere, rowsWhere } from './where.js';
@@ -101,6 +102,35 @@ async function claimFrom(
 
 async function ownFixedIp(tx: Tx, networkId: number, instanceId: number): Promise<FixedIpRow | undefined> {
   return firstWhere(tx, 'fixed_ips', { instance_id: instanceId, network_id: networkId, deleted: false });
+}
+
+/** States in which an instance needs its addresses, unless it is about to leave them. */
+const runningStates = ['active', 'paused', 'suspended', 'rescued'];
+const buildTasks = ['networking', 'block_device_mapping', 'spawning'];
+const leavingTasks = ['deleting', 'stopping'];
+
+/** Whether an instance is being built or runs: then a request to free its addresses is an old one. */
+export async function needsAddresses(db: Queryable, instanceId: number): Promise<boolean> {
+  const row = await findInstance(db, instanceId);
+  if (row === undefined) return false;
+  const { vm_state: vm, task_state: task } = row;
+  if (vm === 'building') return task !== null && buildTasks.includes(task);
+  return vm !== null && runningStates.includes(vm) && !(task !== null && leavingTasks.includes(task));
+}
+
+/**
+ * Takes addresses from an instance unless it needs them (any more): one which was stopped and started again keeps what it
+ * got, however late the message about its stop comes. Undefined, and nothing done, then. What gives addresses waits.
+ */
+export async function unlessNeeded<T>(
+  db: Db,
+  instanceId: number,
+  work: (tx: Tx) => Promise<T>,
+): Promise<T | undefined> {
+  return db.transaction(async (tx) => {
+    await lockAddressesOf(tx, instanceId);
+    return (await needsAddresses(tx, instanceId)) ? undefined : work(tx);
+  });
 }
 
 /** Waits until this transaction alone gives the instance interfaces and addresses. */

@@ -1,6 +1,6 @@
 import { VirtualInterfaceMacAddressException } from '../errors.js';
 import type { Random } from '../runtime/runtime.js';
-import { placeholders, type Db, type Queryable } from './db.js';
+import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import { isUniqueViolation } from './failures.js';
 import { lockAddressesOf } from './fixedIps.js';
 import type { VirtualInterfaceRow } from './rows.js';
@@ -60,15 +60,12 @@ export async function virtualInterfacesOfInstances(
 
 /**
  * Deletes an instance's interfaces for good, and takes them off the addresses which still name them. A repeated call
- * changes nothing.
+ * changes nothing. For a transaction in which nobody else gives the instance any (lockAddressesOf).
  */
-export async function deleteVirtualInterfaces(db: Db, instanceId: number): Promise<void> {
-  await db.transaction(async (tx) => {
-    await lockAddressesOf(tx, instanceId);
-    const interfaces = await virtualInterfacesOfInstances(tx, [instanceId]);
-    if (interfaces.length === 0) return;
-    const ids = interfaces.map((row) => row.id);
-    await tx.update('fixed_ips', { virtual_interface_id: null }, `virtual_interface_id IN ${placeholders(ids)}`, ids);
-    await tx.run(`DELETE FROM virtual_interfaces WHERE id IN ${placeholders(ids)}`, ids);
-  });
+export async function deleteVirtualInterfaces(tx: Tx, instanceId: number): Promise<void> {
+  const interfaces = await virtualInterfacesOfInstances(tx, [instanceId]);
+  if (interfaces.length === 0) return;
+  const ids = interfaces.map((row) => row.id);
+  await tx.update('fixed_ips', { virtual_interface_id: null }, `virtual_interface_id IN ${placeholders(ids)}`, ids);
+  await tx.run(`DELETE FROM virtual_interfaces WHERE id IN ${placeholders(ids)}`, ids);
 }

@@ -1,7 +1,7 @@
 import { changeClaimed, stillClaimed } from '../../common/db/instanceClaims.js';
 import { findInstance } from '../../common/db/instances.js';
 import { releaseVolume } from '../../common/db/volumes.js';
-import { NovaPlainError } from '../../common/errors.js';
+import { NovaPlainError, errorText } from '../../common/errors.js';
 import { requireFit } from '../../common/images/fit.js';
 import { disconnectVolume } from '../../common/volumes/connector.js';
 import { powerState, type MachineSpec } from '../virt/driver.js';
@@ -15,7 +15,8 @@ import type { Step, UndoScope } from './steps.js';
 /** From a claimed row (building, networking) to a running machine and an active row. */
 export const buildSteps: readonly Step<Build>[] = [
   { name: 'check image', run: checkImage },
-  { name: 'allocate network', run: allocateNetwork, undoElsewhere: freeNetwork },
+  // Its undo is freeNetwork, once the row says that the build is over.
+  { name: 'allocate network', run: allocateNetwork },
   { name: 'map block devices', run: mapBlockDevices, undoHere: disconnectVolumes, undoElsewhere: releaseVolumes },
   { name: 'spawn', run: spawn, undoHere: destroyMachine },
   { name: 'finish', run: finish },
@@ -51,6 +52,7 @@ async function allocateNetwork(build: Build): Promise<void> {
   const { instance, parts } = build;
   const { flags, host } = parts.runtime;
   if (flags.stub_network) return;
+  build.networkAsked = true;
   build.networkInfo = await parts.rpc.network.call.allocate_for_instance(build.context, {
     instance_id: instance.id,
     project_id: instance.project_id ?? '',
@@ -61,8 +63,19 @@ async function allocateNetwork(build: Build): Promise<void> {
   });
 }
 
-async function freeNetwork(build: Build): Promise<void> {
-  await deallocateNetwork(build.parts, build.context, build.instance);
+/**
+ * Gives back the addresses of a build which is over. nova-network takes none from an instance which is being built, so
+ * this comes after the row has said that it failed. What can't be told now the recovery tells.
+ */
+export async function freeNetwork(build: Build): Promise<void> {
+  if (!build.networkAsked || build.undone !== 'all') return;
+  const { parts, instance } = build;
+  try {
+    await deallocateNetwork(parts, build.context, instance);
+  } catch (error) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(`${build.name}: its addresses could not be given back (yet): ${errorText(error)}`);
+  }
 }
 
 async function mapBlockDevices(build: Build): Promise<void> {

@@ -5,6 +5,7 @@ import type { RunInstanceArgs } from '../../common/rpc/compute.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
 import type { MachineSpec, VolumeDisk } from '../virt/driver.js';
 import type { ComputeParts } from './parts.js';
+import type { UndoScope } from './steps.js';
 
 /** What the owner asked for beside what is in the row. None of it can be read again after a crash. */
 export interface BuildWishes {
@@ -29,6 +30,10 @@ export interface Build {
   /** What a failure is called to the owner. */
   doing: string;
   networkInfo: NetworkInfo;
+  /** nova-network was asked for addresses. */
+  networkAsked: boolean;
+  /** How much of the build was taken back when it had failed. */
+  undone: UndoScope;
   /** Volumes which this build attached. */
   readonly volumes: VolumeRow[];
   readonly disks: VolumeDisk[];

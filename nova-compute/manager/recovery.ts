@@ -3,6 +3,7 @@ import { halfAttachedVolumes } from '../../common/db/attachments.js';
 import { changeClaimed, failClaimed, instancesByIds } from '../../common/db/instanceClaims.js';
 import { changeInstance, findInstance, instancesOfHost } from '../../common/db/instances.js';
 import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
+import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
 import { errorText } from '../../common/errors.js';
 import { forEachBounded } from '../../common/lanes.js';
 import { idFromName } from '../../common/names.js';
@@ -87,6 +88,7 @@ async function recover(parts: ComputeParts, context: Context, instance: Instance
   if (await recoverResize(parts, context, instance)) return;
   if (vm === 'stopped' && task === 'starting') return startLost(parts, context, instance);
   if (vm === 'building' && buildTasks.includes(task)) return recoverBuild(parts, context, instance);
+  if ((vm === 'stopped' || vm === 'error') && task === null) return releaseRest(parts, context, instance);
   if (vm === 'active' && task === null) return startGuest(parts, context, instance);
 }
 
@@ -108,9 +110,27 @@ async function recoverBuild(parts: ComputeParts, context: Context, instance: Ins
   logger.warn(`${name}: its build was cut off (${instance.task_state}); releasing what it holds`);
   if (instance.task_state === 'spawning') await driver.destroy(name);
   await detachAllVolumes(parts, instance);
-  await deallocateNetwork(parts, context, instance);
   const reason = `The compute service on ${runtime.host} was restarted while the instance was being built (${instance.task_state})`;
   await failClaimed(db, claim, { action: 'run_instance', reason, vmState: 'error' });
+  // Not before: nova-network takes no address from an instance which is being built.
+  await deallocateNetwork(parts, context, instance);
+}
+
+/**
+ * What a stopped or failed instance holds still: of one which was never built everything goes; of any other without a
+ * machine its addresses, until nova-network has freed them.
+ */
+async function releaseRest(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+  const name = machineName(parts, instance);
+  if (instance.vm_state === 'error' && instance.launched_at === null) {
+    await parts.driver.destroy(name);
+    await detachAllVolumes(parts, instance);
+  }
+  if ((await parts.driver.info(name)) !== undefined) return;
+  if ((await virtualInterfacesOfInstances(parts.db, [instance.id])).length === 0) return;
+  parts.logger.warn(`${name}: is ${instance.vm_state} and holds addresses; giving them back`);
+  parts.unfinished.add(instance.id);
+  await deallocateNetwork(parts, context, instance);
 }
 
 /** A machine which the daemon before this one ran, and knew of alone: with 2011.3's fake driver it ended with its daemon. */

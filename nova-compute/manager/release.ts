@@ -73,6 +73,8 @@ export async function awaitNetworkReleased(parts: ComputeParts, instance: Instan
   for (let pauseMs = 10; (await virtualInterfacesOfInstances(db, [instance.id])).length > 0; pauseMs *= 2) {
     if (runtime.clock.now() >= end) {
       logger.warn(`Instance ${instance.id}: nova-network has not freed its addresses (yet)`);
+      // its message may be lost: the recovery looks again
+      parts.unfinished.add(instance.id);
       return;
     }
     await runtime.sleep(Math.min(pauseMs, 250));

@@ -5,7 +5,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { errorText } from '../../common/errors.js';
 import type { InstanceId, RunInstanceArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import { buildSteps, undoScope } from './build.js';
+import { buildSteps, freeNetwork, undoScope } from './build.js';
 import { claimOf, type Build, type BuildWishes } from './buildState.js';
 import { nobodysMessage, withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
@@ -119,11 +119,13 @@ async function claimAndBuild(
     taskState: 'networking',
     doing: 'The instance could not be built',
     networkInfo: [],
+    networkAsked: false,
+    undone: 'nothing',
     volumes: [],
     disks: [],
   };
-  const scope = (): Promise<UndoScope> => carefulScope(state);
-  const done = await withClaim(parts, instance, {
+  const scope = async (): Promise<UndoScope> => (state.undone = await carefulScope(state));
+  const built = withClaim(parts, instance, {
     method,
     delivery,
     doing: 'starting...',
@@ -134,7 +136,12 @@ async function claimAndBuild(
       return failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
     },
   });
-  if (done) await notifyUsage(parts, 'create', state.instance);
+  try {
+    if (await built) await notifyUsage(parts, 'create', state.instance);
+  } catch (error) {
+    await freeNetwork(state);
+    throw error;
+  }
 }
 
 /** Claims the row. A claim of which nobody knows whether it was committed is looked at again by the recovery. */

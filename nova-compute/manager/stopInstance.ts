@@ -1,6 +1,7 @@
 import type { Context } from '../../common/context.js';
 import { changeClaimed, failClaimed, stillClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
 import type { InstanceRow } from '../../common/db/rows.js';
+import { errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { withClaim } from './claimedWork.js';
@@ -22,7 +23,6 @@ interface Stopping {
 
 /** As in 2011.3 a stopped instance has no machine, no local disk and no address; the volumes' mappings stay for its start. */
 const steps: readonly Step<Stopping>[] = [
-  { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
   {
     name: 'detach volumes',
     run: async (stopping) => {
@@ -31,13 +31,14 @@ const steps: readonly Step<Stopping>[] = [
     },
   },
   { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'release network', run: releaseAddresses },
   { name: 'wait for network', run: ({ parts, instance }) => awaitNetworkReleased(parts, instance) },
   { name: 'finish', run: finish },
 ];
 
 /**
- * Stops an instance whose stop was asked for (task `stopping`). When not even the network could be released it stays
- * `active`; a later failure leaves it in `error` with the reason. Throws InstanceNotFound.
+ * Stops an instance whose stop was asked for (task `stopping`). A failure leaves it in `error` with the reason, or `active`
+ * when nothing was done yet. Throws InstanceNotFound.
  */
 export async function stopInstance(
   parts: ComputeParts,
@@ -71,6 +72,21 @@ export async function stop(
       return failClaimed(parts.db, claim, { action: 'stop_instance', reason, vmState });
     },
   });
+}
+
+/**
+ * Not before the machine is gone: one which cannot be destroyed uses its addresses still. When nova-network can't be told
+ * the instance has stopped all the same, and the recovery tells it.
+ */
+async function releaseAddresses({ parts, context, instance }: Stopping): Promise<void> {
+  try {
+    await releaseNetwork(parts, context, instance);
+  } catch (error) {
+    parts.unfinished.add(instance.id);
+    parts.logger.error(
+      `${machineName(parts, instance)}: its addresses could not be given back (yet): ${errorText(error)}`,
+    );
+  }
 }
 
 async function finish({ parts, instance, claim }: Stopping): Promise<void> {

@@ -26,12 +26,12 @@ interface Ending {
 
 /**
  * Every step may be repeated; nothing is undone. The row goes last, so that until everything is released somebody can
- * ask again.
+ * ask again. The addresses go after the machine: one which cannot be destroyed uses them still.
  */
 const steps: readonly Step<Ending>[] = [
-  { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
   { name: 'detach volumes', run: ({ parts, instance }) => detachAllVolumes(parts, instance) },
   { name: 'destroy machine', run: ({ parts, instance }) => parts.driver.destroy(machineName(parts, instance)) },
+  { name: 'release network', run: ({ parts, context, instance }) => releaseNetwork(parts, context, instance) },
   { name: 'end resize', run: endResize },
   { name: 'delete volumes', run: deleteVolumes },
   { name: 'wait for network', run: ({ parts, instance }) => awaitNetworkReleased(parts, instance) },

@@ -8,8 +8,12 @@ import {
   fixedIpByAddress,
   fixedIpsOfInstances,
   leaseFixedIp,
+  lockAddressesOf,
+  needsAddresses,
   releaseFixedIp,
+  unlessNeeded,
 } from '../../common/db/fixedIps.js';
+import type { Tx } from '../../common/db/db.js';
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
 import { findInstance, getInstance } from '../../common/db/instances.js';
 import { getNetwork, networksByIds } from '../../common/db/networks.js';
@@ -23,6 +27,7 @@ import {
   errorText,
   FixedIpNotFoundForInstance,
   FixedIpNotFoundForSpecificInstance,
+  InstanceNotFound,
   NoMoreFixedIps,
   NovaPlainError,
 } from '../../common/errors.js';
@@ -61,6 +66,9 @@ interface Gift {
   readonly wish: AddressWish;
 }
 
+/** Runs what takes addresses from an instance, in a transaction; undefined when it must not be done. */
+type Guard = <T>(work: (tx: Tx) => Promise<T>) => Promise<T | undefined>;
+
 /** The life of fixed addresses (nova 2011.3, nova/network/manager.py NetworkManager). */
 export class FixedAddresses {
   constructor(
@@ -88,6 +96,7 @@ export class FixedAddresses {
         gifts.push({ network, vif, wish: { address, vpn, another: false } });
       }
       await this.#giveAll(context, instanceId, host, gifts);
+      await this.#requireWanted(context, instanceId);
     } catch (error) {
       if (before === 0) await this.#undo(context, instanceId);
       throw error;
@@ -132,18 +141,20 @@ export class FixedAddresses {
     const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
     const row = rows.find((one) => one.address === address);
     if (row === undefined) throw new FixedIpNotFoundForSpecificInstance(instanceId, address);
-    await this.#free(context, [row], instanceId);
+    await this.#free(context, [row], instanceId, (work) => this.work.db.transaction(work));
   }
 
   /**
    * Frees all that an instance holds, by the rows alone: the instance may be deleted already. A repeated call changes
-   * nothing; one which died half-way is completed by the next.
+   * nothing; one which died half-way is completed by the next. An instance which is being built or runs keeps what it
+   * has: the message is an old one, from before it was started again.
    */
   async deallocate(context: Context, instanceId: number): Promise<void> {
-    const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
-    await this.#releaseElsewhere(context, rows, instanceId);
-    await this.#free(context, rows, instanceId);
-    await deleteVirtualInterfaces(this.work.db, instanceId);
+    if (await needsAddresses(this.work.db, instanceId)) {
+      this.work.log.warn(`Instance ${instanceId} is being built or runs, and keeps its addresses`);
+      return;
+    }
+    await this.#freeAll(context, instanceId, (work) => unlessNeeded(this.work.db, instanceId, work));
   }
 
   /** A DHCP lease was given. Throws when no instance has the address. */
@@ -165,6 +176,17 @@ export class FixedAddresses {
     if (released.freed && runtime.flags.update_dhcp_on_disassociate && row?.network_id) {
       await kind.setUpNetwork(await getNetwork(db, row.network_id));
     }
+  }
+
+  /**
+   * An instance which failed or went away while it got its addresses gives them back: who cleaned up after it may have
+   * come before. Throws InstanceNotFound.
+   */
+  async #requireWanted(context: Context, instanceId: number): Promise<void> {
+    const instance = await findInstance(this.work.db, instanceId);
+    if (instance !== undefined && instance.vm_state !== 'error') return;
+    await this.#undo(context, instanceId);
+    throw new InstanceNotFound(instanceId);
   }
 
   async #holdings(instanceId: number): Promise<number> {
@@ -215,11 +237,21 @@ export class FixedAddresses {
     return claimFixedIp(db, network, instanceId, { another: wish.another });
   }
 
+  async #freeAll(context: Context, instanceId: number, guard: Guard): Promise<void> {
+    const rows = await fixedIpsOfInstances(this.work.db, [instanceId]);
+    await this.#releaseElsewhere(context, rows, instanceId);
+    await this.#free(context, rows, instanceId, guard);
+    await guard(async (tx) => {
+      await lockAddressesOf(tx, instanceId);
+      await deleteVirtualInterfaces(tx, instanceId);
+    });
+  }
+
   /**
    * Takes addresses from an instance: first out of use, then, when those who let the instance in know of it, back to the
-   * pool where that happens at once.
+   * pool where that happens at once. `guard` runs what writes.
    */
-  async #free(context: Context, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
+  async #free(context: Context, rows: readonly FixedIpRow[], instanceId: number, guard: Guard): Promise<void> {
     const { db, kind, runtime } = this.work;
     const ids = rows.map((row) => row.id);
     await this.#dropFloating(context, ids);
@@ -227,7 +259,7 @@ export class FixedAddresses {
     const interfaces = releases ? await virtualInterfacesOfInstances(db, [instanceId]) : [];
     let changed = false;
     for (const row of rows) {
-      if (!(await deallocateFixedIp(db, row.id, instanceId))) continue;
+      if (!(await guard((tx) => deallocateFixedIp(tx, row.id, instanceId)))) continue;
       changed = true;
       if (!releases) continue;
       await this.#releaseLease(row, interfaces.find((vif) => vif.id === row.virtual_interface_id)?.address ?? null);
@@ -236,7 +268,7 @@ export class FixedAddresses {
     await this.#dropFloating(context, ids);
     if (changed) await refreshGroupMembers(this.work, context, instanceId);
     if (kind.hasDhcp) return;
-    for (const row of rows) await disassociateFixedIp(db, row.id, instanceId);
+    for (const row of rows) await guard((tx) => disassociateFixedIp(tx, row.id, instanceId));
   }
 
   /** Ends the lease of an address in a network which this host serves. A failure is logged: the lease ends by itself. */
@@ -284,7 +316,7 @@ export class FixedAddresses {
 
   async #undo(context: Context, instanceId: number): Promise<void> {
     try {
-      await this.deallocate(context, instanceId);
+      await this.#freeAll(context, instanceId, (work) => this.work.db.transaction(work));
     } catch (error) {
       this.work.log.error(`Addresses of instance ${instanceId} could not be given back: ${errorText(error)}`, error);
     }

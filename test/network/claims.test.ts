@@ -193,7 +193,7 @@ forEachDialect((_dialect, freshUrl) => {
       expect(await instancesToReclaim(db, false)).to.include(id);
       expect(await deallocateFixedIp(db, ip.id, id!)).to.equal(true);
       expect(await deallocateFixedIp(db, ip.id, id!)).to.equal(false);
-      await deleteVirtualInterfaces(db, id!);
+      await db.transaction((tx) => deleteVirtualInterfaces(tx, id!));
       expect(await instancesToReclaim(db, false)).to.not.include(id);
       expect(await instancesToReclaim(db, true)).to.include(id);
       await setNetworkHost(db, row.id, 'h1');

@@ -33,15 +33,27 @@ export class ScriptedNetwork {
   readonly addresses = new Map<number, string>();
   /** Set: allocate_for_instance fails so. */
   failure: Error | null = null;
+  /** deallocate_for_instance gets lost. */
+  deaf = false;
 
-  answer(method: string, args: Record<string, unknown>): unknown {
+  constructor(private readonly db: Db) {}
+
+  async answer(method: string, args: Record<string, unknown>): Promise<unknown> {
     const id = Number(args['instance_id']);
     if (method === 'allocate_for_instance') {
       if (this.failure !== null) throw this.failure;
-      if (!this.addresses.has(id)) this.addresses.set(id, `10.0.0.${(this.addresses.size % 250) + 2}`);
+      if (!this.addresses.has(id)) {
+        this.addresses.set(id, `10.0.0.${(this.addresses.size % 250) + 2}`);
+        await this.db.insert('virtual_interfaces', { instance_id: id, network_id: 1, address: `mac of ${id}` });
+      }
     }
     if (method === 'deallocate_for_instance') {
+      if (this.deaf) return null;
+      const row = await this.db.first<InstanceRow>('SELECT * FROM instances WHERE id = ? AND deleted = ?', [id, false]);
+      // as nova-network: an instance which is being built keeps its addresses
+      if (row?.vm_state === 'building' && row.task_state !== 'deleting') return null;
       this.addresses.delete(id);
+      await this.db.run('DELETE FROM virtual_interfaces WHERE instance_id = ? AND network_id = 1', [id]);
       return null;
     }
     return networkInfo(this.addresses.get(id) ?? null);
@@ -100,7 +112,7 @@ export interface TestCompute {
 /** A database, a bus and a network for nova-computes which come and go. */
 export class ComputeWorld {
   readonly sent: SentMessage[] = [];
-  readonly network = new ScriptedNetwork();
+  readonly network: ScriptedNetwork;
   readonly images = new MemoryImages();
   /** The newest nova-compute of each host; calls to a host are answered by it. */
   readonly hosts = new Map<string, TestCompute>();
@@ -110,7 +122,9 @@ export class ComputeWorld {
   private constructor(
     readonly db: Db,
     readonly statePath: string,
-  ) {}
+  ) {
+    this.network = new ScriptedNetwork(db);
+  }
 
   static async create(): Promise<ComputeWorld> {
     const { runtime, statePath } = testRuntime({ sql_connection: 'sqlite://' });

@@ -148,6 +148,8 @@ export const scenarios: Readonly<Record<string, Scenario>> = {
         `SELECT x.instance_id FROM fixed_ips x JOIN instances i ON i.id = x.instance_id
           WHERE i.task_state = 'networking' AND i.hostname = 'recorded'`,
       );
+      // a nova-compute asks for it when it ends the instance
+      await cloud.sql(`UPDATE instances SET task_state = 'deleting' WHERE id = ${row!.instance_id}`);
       return { instance_id: row!.instance_id };
     },
     effect: [`SELECT count(*) = 0 ${holdsAddress}`, 'instance_id'],

@@ -159,6 +159,67 @@ describe('nova-compute when something fails', () => {
     expect(await world.row(id)).to.include({ deleted: true });
   });
 
+  it('leaves a machine its addresses which can be neither ended nor stopped', async () => {
+    for (const [method, task] of [
+      ['terminate_instance', 'deleting'],
+      ['stop_instance', 'stopping'],
+    ] as const) {
+      const on = await compute();
+      const id = await world.instance();
+      await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+      Object.assign(on.runtime, { flags: { ...on.runtime.flags, fake_fail: ['destroy'] } });
+      await world.api(id, { task_state: task });
+      await handle(on.manager.handlers[method](context, { instance_id: id }, delivery()));
+      expect(await world.row(id), method).to.include({ vm_state: 'error', task_state: null });
+      expect(await on.driver.info(nameOf(id)), method).to.include({ state: powerState.running });
+      expect(world.network.addresses.has(id), method).to.equal(true);
+    }
+  });
+
+  it('gives back the addresses of a failed build after its row says so, since before nova-network keeps them', async () => {
+    const on = await compute({ fake_fail: ['spawn'] });
+    const id = await world.instance();
+    await handle(on.manager.handlers.run_instance(context, { instance_id: id }, delivery()));
+    await expectReleased(id, on, /machine could not be started/);
+  });
+
+  it('tells nova-network again, from time to time, of what a stopped instance holds', async () => {
+    const on = await compute();
+    const id = await world.instance();
+    await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+    await world.api(id, { task_state: 'stopping' });
+    world.network.deaf = true;
+    await on.manager.handlers.stop_instance(context, { instance_id: id }, delivery());
+    expect(await world.row(id)).to.include({ vm_state: 'stopped', task_state: null });
+    expect(world.network.addresses.has(id)).to.equal(true);
+    world.network.deaf = false;
+    for (const task of on.manager.periodicTasks) await task.run(context);
+    expect(world.network.addresses.has(id)).to.equal(false);
+  }).timeout(20_000);
+
+  it('removes at its start what is left of a build which was given up while it was away', async () => {
+    const on = await compute();
+    const id = await world.instance();
+    await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+    // nova-scheduler gave it up, when it was nearly done
+    await world.api(id, { vm_state: 'error', task_state: null, launched_at: null });
+    const successor = await world.compute(on.runtime.host);
+    expect(await successor.driver.info(nameOf(id))).to.equal(undefined);
+    expect(world.network.addresses.has(id)).to.equal(false);
+  });
+
+  it('makes its filters anew from time to time, and all of them when a group is gone', async () => {
+    const on = await compute();
+    const asked: (number | undefined)[] = [];
+    on.driver.refreshSecurityGroup = async (id) => void asked.push(id);
+    for (const task of on.manager.periodicTasks) await task.run(context);
+    const group = await world.db.insert('security_groups', { name: 'web', project_id: 'demo' });
+    for (const id of [group, 4711]) {
+      await on.manager.handlers.refresh_security_group_rules(context, { security_group_id: id }, delivery());
+    }
+    expect(asked).to.deep.equal([undefined, group, undefined]);
+  });
+
   it('terminates an instance in any state, and one whose parts are gone already', async () => {
     const on = await compute();
     const states = ['active', 'paused', 'suspended', 'rescued', 'stopped', 'error', 'resizing', 'shutoff', 'gone'];

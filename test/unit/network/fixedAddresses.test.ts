@@ -184,6 +184,41 @@ describe('nova-network: fixed addresses', () => {
     ]);
   });
 
+  it('takes nothing from an instance which is built or runs, however late the message about its stop comes', async () => {
+    await cloud.network();
+    await cloud.serve();
+    for (const states of [
+      { vm_state: 'building', task_state: 'networking' },
+      { vm_state: 'building', task_state: 'spawning' },
+      { vm_state: 'active', task_state: null },
+      { vm_state: 'active', task_state: 'rebooting' },
+      { vm_state: 'rescued', task_state: null },
+    ]) {
+      const id = await cloud.instance([], states);
+      const [first] = await call().allocate_for_instance(context, allocation(id));
+      await deallocate(id);
+      const [row] = await cloud.db.all('SELECT allocated FROM fixed_ips WHERE instance_id = ?', [id]);
+      expect(row, JSON.stringify(states)).to.deep.equal({ allocated: true });
+      expect(await cloud.db.all('SELECT address FROM virtual_interfaces WHERE instance_id = ?', [id])).to.deep.equal([
+        { address: first![1].mac },
+      ]);
+      await cloud.db.update('instances', { task_state: 'deleting', vm_state: 'active' }, 'id = ?', [id]);
+      await deallocate(id);
+      expect(await cloud.db.all('SELECT id FROM fixed_ips WHERE instance_id = ?', [id])).to.deep.equal([]);
+    }
+  });
+
+  it('takes back what an instance got which had failed before it got it', async () => {
+    await cloud.network();
+    await cloud.serve();
+    const id = await cloud.instance([], { vm_state: 'error' });
+    expect((await failure(call().allocate_for_instance(context, allocation(id))))['excType']).to.equal(
+      'InstanceNotFound',
+    );
+    expect(await cloud.db.all('SELECT id FROM fixed_ips WHERE instance_id IS NOT NULL')).to.deep.equal([]);
+    expect(await cloud.db.all('SELECT id FROM virtual_interfaces')).to.deep.equal([]);
+  });
+
   it('frees at its start what deleted instances still hold, and nothing else', async () => {
     await cloud.network();
     const [live, dead] = [await cloud.instance(), await cloud.instance([], { deleted: true })];

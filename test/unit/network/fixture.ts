@@ -125,7 +125,7 @@ export class NetworkFixture {
     return id!;
   }
 
-  /** A running instance in the given groups. */
+  /** An instance in the given groups, in a state in which addresses can be given and taken. */
   async instance(groupIds: readonly number[] = [], values: Values<'instances'> = {}): Promise<number> {
     const { runtime } = this.parts;
     const id = await this.db.insert('instances', {
@@ -133,7 +133,7 @@ export class NetworkFixture {
       project_id: 'demo',
       host: 'cloud1',
       instance_type_id: 2,
-      vm_state: 'active',
+      vm_state: 'stopped',
       uuid: runtime.random.uuid(),
       ...values,
     });
