@@ -1,5 +1,5 @@
 /* eslint-disable no-restricted-globals -- the world's own loop waits for the real event loop to come to rest */
-import type { Timer } from '../common/runtime/runtime.js';
+import type { Random, Timer } from '../common/runtime/runtime.js';
 
 interface PendingTimer {
   at: number;
@@ -13,13 +13,21 @@ interface PendingTimer {
  * can. So a run depends on its seed alone, and not on how fast a disk or a thread is.
  */
 export class World {
+  readonly #begin: number;
   #now: number;
   #sequence = 0;
   readonly #timers: PendingTimer[] = [];
   readonly #waiting: (() => Promise<void>)[] = [];
 
-  /** `start`: milliseconds since the epoch at which the world begins. */
-  constructor(start = Date.parse('2011-09-22T12:00:00Z')) {
+  /**
+   * @param random chooses who is let in of those who wait; first come, first served when absent
+   * @param start milliseconds since the epoch at which the world begins
+   */
+  constructor(
+    private readonly random?: Random,
+    start = Date.parse('2011-09-22T12:00:00Z'),
+  ) {
+    this.#begin = start;
     this.#now = start;
   }
 
@@ -27,15 +35,25 @@ export class World {
     return this.#now;
   }
 
+  /** Milliseconds since the begin. */
+  get age(): number {
+    return this.#now - this.#begin;
+  }
+
   after(ms: number, fire: () => void): Timer {
     const timer = { at: this.#now + Math.max(0, ms), sequence: this.#sequence++, fire };
-    this.#timers.push(timer);
+    this.#insert(timer);
     return {
       cancel: () => {
         const index = this.#timers.indexOf(timer);
         if (index >= 0) this.#timers.splice(index, 1);
       },
     };
+  }
+
+  /** Resolves after `ms` milliseconds of the world's time. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.after(ms, resolve));
   }
 
   /** Lets one operation of the outside in when its turn comes. */
@@ -68,7 +86,7 @@ export class World {
         await watch;
         return goal;
       }
-      const operation = this.#waiting.shift();
+      const operation = this.#nextOperation();
       if (operation !== undefined) await operation();
       else if (!this.#fireNext(end))
         throw new Error(`The world stands still at ${this.#now}, and its goal is not reached`);
@@ -77,17 +95,31 @@ export class World {
 
   /** Lets `ms` milliseconds of the world's time pass. */
   pass(ms: number): Promise<void> {
-    return this.run(new Promise<void>((resolve) => void this.after(ms, resolve)));
+    return this.run(this.sleep(ms));
+  }
+
+  #nextOperation(): (() => Promise<void>) | undefined {
+    const count = this.#waiting.length;
+    if (count <= 1 || this.random === undefined) return this.#waiting.shift();
+    return this.#waiting.splice(this.random.below(count), 1)[0];
+  }
+
+  /** Sorted by time, the last one first, so that the next is popped. */
+  #insert(timer: PendingTimer): void {
+    let low = 0;
+    let high = this.#timers.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#timers[middle]!.at > timer.at) low = middle + 1;
+      else high = middle;
+    }
+    this.#timers.splice(low, 0, timer);
   }
 
   #fireNext(end: number): boolean {
-    let next: PendingTimer | undefined;
-    for (const timer of this.#timers) {
-      if (next === undefined || timer.at < next.at || (timer.at === next.at && timer.sequence < next.sequence))
-        next = timer;
-    }
+    const next = this.#timers.at(-1);
     if (next === undefined || next.at > end) return false;
-    this.#timers.splice(this.#timers.indexOf(next), 1);
+    this.#timers.pop();
     this.#now = Math.max(this.#now, next.at);
     next.fire();
     return true;

@@ -84,7 +84,7 @@ export async function lockQuota(tx: Tx, projectId: string): Promise<void> {
 }
 
 /** What the instances of a project use. Deleted ones don't count, ones in error do. */
-async function usedByInstances(
+export async function usedByInstances(
   db: Queryable,
   projectId: string,
 ): Promise<{ instances: number; cores: number; ram: number }> {
@@ -97,7 +97,7 @@ async function usedByInstances(
 }
 
 /** What the volumes of a project use. */
-async function usedByVolumes(db: Queryable, projectId: string): Promise<{ volumes: number; gigabytes: number }> {
+export async function usedByVolumes(db: Queryable, projectId: string): Promise<{ volumes: number; gigabytes: number }> {
   const row = await db.first<{ volumes: number; gigabytes: number | null }>(
     'SELECT COUNT(id) AS volumes, SUM(size) AS gigabytes FROM volumes WHERE project_id = ? AND deleted = ?',
     [projectId, false],
@@ -106,7 +106,7 @@ async function usedByVolumes(db: Queryable, projectId: string): Promise<{ volume
 }
 
 /** How many floating addresses a project holds; those which instances got by themselves don't count. */
-async function usedFloatingIps(db: Queryable, projectId: string): Promise<number> {
+export async function usedFloatingIps(db: Queryable, projectId: string): Promise<number> {
   const row = await db.first<{ used: number }>(
     'SELECT COUNT(id) AS used FROM floating_ips WHERE project_id = ? AND auto_assigned = ? AND deleted = ?',
     [projectId, false, false],

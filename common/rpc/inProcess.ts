@@ -32,15 +32,19 @@ interface Queue {
   scheduled: boolean;
 }
 
-/** Runs `work` as a microtask: after what runs now, before any timer, in the order of the calls. */
-function soon(work: () => void): void {
-  void Promise.resolve().then(work);
-}
+/**
+ * When a delivery happens. `queue` is the name of the queue, or the message id of a reply: what has the same name must
+ * happen in the order of the calls.
+ */
+export type DeliverySchedule = (queue: string, deliver: () => void) => void;
+
+/** Delivers as a microtask: after what runs now, before any timer, in the order of the calls. */
+const soon: DeliverySchedule = (_queue, deliver) => void Promise.resolve().then(deliver);
 
 /**
  * A broker inside the process: the queues, acknowledgements, turns and redelivery of a real one, for nova-all, tests
  * and the simulation. It carries the texts which would be on the wire. Deliveries happen as microtasks in the order
- * of publication, so that it needs no clock and runs the same way each time. A transport whose runtime was halted is
+ * of publication (unless a schedule is given), so that it needs no clock and runs the same way each time. A transport whose runtime was halted is
  * found out at the next use of the bus, and what it had not acknowledged is delivered again.
  */
 export class InProcessBus {
@@ -50,8 +54,14 @@ export class InProcessBus {
   readonly #transports = new Set<InProcessTransport>();
   #fanoutCount = 0;
 
-  /** @param record is told of each message when it is published */
-  constructor(private readonly record: (message: CarriedMessage) => void = () => undefined) {}
+  /**
+   * @param record is told of each message when it is published
+   * @param schedule decides when what was published is delivered; at once when absent
+   */
+  constructor(
+    private readonly record: (message: CarriedMessage) => void = () => undefined,
+    private readonly schedule: DeliverySchedule = soon,
+  ) {}
 
   /** The connection of one daemon. */
   transport(runtime: Runtime): Transport {
@@ -75,6 +85,16 @@ export class InProcessBus {
       const depth = this.depth(name);
       return depth === null || depth.ready + depth.unacked === 0;
     });
+  }
+
+  /** The names of all queues which were declared and are there. */
+  get queueNames(): string[] {
+    return [...this.#queues.keys()];
+  }
+
+  /** How many calls wait for their answer. */
+  get openCalls(): number {
+    return this.#replies.size;
   }
 
   /** @internal Puts a message into the queue of the routing key; false when there is none. */
@@ -111,7 +131,7 @@ export class InProcessBus {
     const routed = this.#replies.has(messageId);
     this.record({ exchange: messageId, routingKey: messageId, routedQueues: routed ? [messageId] : [], body });
     // a caller who went away between publication and delivery is no error
-    if (routed) soon(() => this.#replies.get(messageId)?.(body));
+    if (routed) this.schedule(messageId, () => this.#replies.get(messageId)?.(body));
   }
 
   /** @internal Declares the three queues of a daemon and consumes them. */
@@ -184,7 +204,7 @@ export class InProcessBus {
   #schedule(queue: Queue): void {
     if (queue.scheduled || queue.messages.length === 0) return;
     queue.scheduled = true;
-    soon(() => {
+    this.schedule(queue.name, () => {
       queue.scheduled = false;
       this.#deliver(queue);
     });

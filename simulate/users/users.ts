@@ -1,0 +1,96 @@
+import { errorText } from '../../common/errors.js';
+import type { SimulatedCloud } from '../cloud.js';
+import type { Ec2Answer, Ec2Client } from '../ec2Client.js';
+import { users, type Step } from '../plan.js';
+import { SeededRandom } from '../seededRandom.js';
+import { instanceWishes } from './instances.js';
+import { networkWishes } from './network.js';
+import { volumeWishes } from './volumes.js';
+import { emptyBelongings, type Belongings, type Chooser, type Parameters, type Wish } from './wish.js';
+
+/** Each wish as often as it weighs. */
+const wishes: readonly Wish[] = [...instanceWishes, ...volumeWishes, ...networkWishes].flatMap((wish) =>
+  Array.from({ length: wish.weight ?? 1 }, () => wish),
+);
+
+/** A request which was sent, and what came of it. */
+export interface Sent {
+  readonly what: string;
+  readonly at: number;
+  /** Undefined as long as there is none; null when the connection failed. */
+  answer?: Ec2Answer | null;
+}
+
+/** Several users of several projects, who ask for one thing after another, sensible or not. */
+export class SimulatedUsers {
+  /** By project. */
+  readonly belongings = new Map<string, Belongings>(users.map(({ project }) => [project, emptyBelongings()]));
+  /** Requests without an answer so far. */
+  readonly open = new Set<Sent>();
+  /** Answers which say that a program has a defect. */
+  readonly broken: string[] = [];
+  /** Number of answers by what they said: `ok`, an error's code, or `no answer`. */
+  readonly outcomes = new Map<string, number>();
+  readonly #clients: readonly Ec2Client[];
+
+  constructor(private readonly cloud: SimulatedCloud) {
+    this.#clients = users.map((_, index) => cloud.client(index));
+  }
+
+  /** Sends what a step stands for, unless there is nothing to send it for. */
+  async take(step: Step): Promise<void> {
+    const chosen = this.#choose(step);
+    if (chosen === undefined) return;
+    const [wish, parameters] = chosen;
+    const answer = await this.call(step.user, wish.action, parameters);
+    if (answer?.status === 200) wish.learn?.(this.belongings.get(users[step.user]!.project)!, answer, parameters);
+  }
+
+  /** Calls the API and notes the outcome; null when there was no answer. */
+  async call(user: number, action: string, parameters: Parameters): Promise<Ec2Answer | null> {
+    const { log, world } = this.cloud;
+    const query = new URLSearchParams(
+      Object.entries(parameters).map(([name, value]): [string, string] => [name, String(value)]),
+    );
+    const what = `${users[user]!.id} ${action} ${query.toString()}`;
+    const sent: Sent = { what, at: world.age };
+    this.open.add(sent);
+    log.note(`USER ${what}`);
+    try {
+      sent.answer = await this.#clients[user]!.call(action, parameters);
+    } catch (error) {
+      sent.answer = null;
+      log.note(`USER ${what}: ${errorText(error)}`);
+    }
+    this.open.delete(sent);
+    const outcome = sent.answer === null ? 'no answer' : (sent.answer.code ?? 'ok');
+    this.outcomes.set(outcome, (this.outcomes.get(outcome) ?? 0) + 1);
+    if (sent.answer !== null) {
+      log.note(`USER ${what}: ${sent.answer.status} ${outcome}`);
+      const { status } = sent.answer;
+      if (status >= 500 && status !== 503) this.broken.push(`${what}: ${status} ${outcome}`);
+    }
+    return sent.answer;
+  }
+
+  #choose(step: Step): [Wish, Parameters] | undefined {
+    const random = new SeededRandom(step.seed);
+    const { project } = users[step.user]!;
+    const chooser: Chooser = {
+      random,
+      has: this.belongings.get(project)!,
+      one: (kind, parameter) => {
+        const foreign = random.below(25) === 0;
+        const others = [...this.belongings].filter(([name]) => name !== project).flatMap(([, has]) => has[kind]);
+        const list = foreign && others.length > 0 ? others : this.belongings.get(project)![kind];
+        return list.length === 0 ? undefined : { [parameter]: random.pick(list) };
+      },
+    };
+    for (let attempt = 0; attempt < 20; attempt++) {
+      const wish = random.pick(wishes);
+      const parameters = wish.parameters(chooser);
+      if (parameters !== undefined) return [wish, parameters];
+    }
+    return undefined;
+  }
+}

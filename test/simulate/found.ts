@@ -1,0 +1,18 @@
+import type { Selection } from '../../simulate/selection.js';
+
+/** A run which failed once, in its shortest form. */
+export interface Found extends Selection {
+  /** What went wrong. */
+  readonly name: string;
+}
+
+/** What the simulation has found, so that it stays mended. */
+export const found: readonly Found[] = [
+  {
+    name: 'a machine which can be neither stopped nor destroyed keeps its address',
+    seed: 143,
+    steps: 80,
+    onlySteps: [13, 51, 70],
+    onlyFaults: [2],
+  },
+];
