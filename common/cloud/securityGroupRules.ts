@@ -1,6 +1,6 @@
 import type { RuleWish } from '../db/securityGroups.js';
 import { ApiError, InvalidCidr, InvalidInput, InvalidIpProtocol, InvalidPortRange } from '../errors.js';
-import { parseCidr } from '../ipAddress.js';
+import { parseAddress, parseCidr } from '../ipAddress.js';
 
 /** A permission as a door reads it; the source groups are resolved already. Absent ports and protocol are null. */
 export interface Permission {
@@ -37,6 +37,11 @@ export function rulesOf(permissions: readonly Permission[]): RuleWish[] {
   return [...new Map(rules.map((rule) => [JSON.stringify(rule), rule])).values()];
 }
 
+/** A CIDR, or an address, which stands for itself alone: 2011.3 took one and kept it as it was sent. */
+function isRange(text: string): boolean {
+  return parseAddress(text) !== null || parseCidr(text) !== null;
+}
+
 function incomplete(): ApiError {
   return new ApiError('[] Not enough parameters to build a valid rule');
 }
@@ -46,7 +51,7 @@ function rulesOfPermission(permission: Permission): RuleWish[] {
   const named = permission.cidrs.length === 0 && groupIds.length === 0 ? [everyone] : permission.cidrs;
   // old clients send it beside a group, and mean the group
   const cidrs = groupIds.length > 0 ? named.filter((cidr) => cidr !== everyone) : named;
-  for (const cidr of cidrs) if (parseCidr(cidr) === null) throw new InvalidCidr(cidr.slice(0, 100));
+  for (const cidr of cidrs) if (!isRange(cidr)) throw new InvalidCidr(cidr.slice(0, 100));
   const all = isAll(permission.protocol);
   const range = all ? null : rangeOf(permission);
   if (range === null && !all && cidrs.length > 0) throw incomplete();

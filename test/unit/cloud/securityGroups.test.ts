@@ -101,6 +101,7 @@ describe('cloud: security groups', () => {
       wish({ protocol: 'TCP', fromPort: 0, toPort: 0, cidrs: ['10.1.2.3/8'] }),
       wish({ protocol: '17', fromPort: 53, toPort: 53, cidrs: ['fd00::/8'] }),
       wish({ protocol: 'icmp', fromPort: 8, toPort: 0 }),
+      wish({ cidrs: ['10.1.2.3', 'fd00::1'] }),
       wish({ protocol: null, fromPort: null, toPort: null, groups: [{ name: 'web' }] }),
       wish({ cidrs: ['0.0.0.0/0'], groups: [{ id: web }, { name: 'db', project: 'other' }] }),
       wish({ protocol: '-1', fromPort: null, toPort: null, cidrs: ['192.168.0.0/16'] }),
@@ -124,6 +125,8 @@ describe('cloud: security groups', () => {
       row('tcp', 0, 0, '10.1.2.3/8', null),
       row('udp', 53, 53, 'fd00::/8', null),
       row('icmp', 8, 0, '0.0.0.0/0', null),
+      row('tcp', 80, 80, '10.1.2.3', null),
+      row('tcp', 80, 80, 'fd00::1', null),
       row(null, null, null, null, web),
       row('tcp', 80, 80, null, web),
       row('tcp', 80, 80, null, theirs),
@@ -132,7 +135,7 @@ describe('cloud: security groups', () => {
       row('udp', 1, 65535, '192.168.0.0/16', null),
     ]);
     await groups.delete(demo, { name: 'web' });
-    expect(await rules()).to.have.length(7);
+    expect(await rules()).to.have.length(9);
   });
 
   it('lets a group in for the protocol which is named alone, and for everything only when none is', async () => {
@@ -269,7 +272,8 @@ describe('cloud: security groups', () => {
     expect(await refused({ protocol: 'icmp', toPort: 256 })).to.match(/^InvalidPortRange/);
     expect(await refused({ protocol: 'gre' })).to.equal('InvalidIpProtocol: Invalid IP protocol gre.');
     expect(await refused({ cidrs: ['10.0.0.0/33'] })).to.equal('InvalidCidr: Invalid cidr 10.0.0.0/33.');
-    expect(await refused({ cidrs: ['10.0.0.1'] })).to.match(/^InvalidCidr/);
+    expect(await refused({ cidrs: ['10.0.0'] })).to.match(/^InvalidCidr/);
+    expect(await refused({ cidrs: ['10.0.0.1/'] })).to.match(/^InvalidCidr/);
     expect(await refused({ groups: [{ name: 'pg', project: 'other' }] })).to.equal(
       'SecurityGroupNotFoundForProject: Security group pg not found for project other.',
     );
