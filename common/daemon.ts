@@ -16,6 +16,8 @@ export interface DaemonParts {
 /** A daemon which runs. */
 export interface RunningDaemon {
   readonly binary: string;
+  /** One of several processes of a daemon, which speaks for all of them itself. */
+  readonly worker?: number;
   /** Takes no more work, lets running work finish for at most the flag drain_timeout, lets go of bus and database. */
   stop(): Promise<void>;
   /** Reopens logs. */

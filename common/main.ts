@@ -40,8 +40,13 @@ async function startDaemon(
   const parts = { runtime, db, transport, rpc: createRpc(runtime, transport), images: createImageService(runtime) };
   transport.onGivenUp?.(program.fail);
   const daemon = await start(parts);
-  runtime.log.logger('nova.service').info(`${binary} is ready`);
-  await notifyReady(runtime, 'ready');
+  const log = runtime.log.logger('nova.service');
+  if (daemon.worker === undefined) {
+    log.info(`${binary} is ready`);
+    await notifyReady(runtime, 'ready');
+  } else {
+    log.info(`${binary}, process ${daemon.worker} of several, serves`);
+  }
   return {
     stop: async () => {
       await daemon.stop();

@@ -1,3 +1,3 @@
 import { runDaemon } from '../common/main.js';
 
-await runDaemon('nova-api', async () => (await import('./start.js')).startApi);
+await runDaemon('nova-api', async () => (await import('./workers.js')).startApiWithWorkers);

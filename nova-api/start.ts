@@ -44,13 +44,16 @@ const missingApis = ['osapi'];
 
 /**
  * Starts nova-api on parts which are connected and whose schema is checked: each API of the flag enabled_apis on its own
- * port (nova 2011.3, bin/nova-api). Throws StartupError for an unknown API, a port that is in use, or flags which
+ * port (nova 2011.3, bin/nova-api), or only those `enabled`. Throws StartupError for an unknown API, a port that is in use, or flags which
  * make no sense; then nothing is left listening.
  */
-export async function startApi(parts: DaemonParts): Promise<RunningApi> {
+export async function startApi(
+  parts: DaemonParts,
+  enabled: readonly string[] = parts.runtime.flags.enabled_apis,
+): Promise<RunningApi> {
   const { runtime } = parts;
   const logger = runtime.log.logger('nova.api');
-  const names = [...new Set(runtime.flags.enabled_apis.map((name) => name.trim()).filter(Boolean))];
+  const names = [...new Set(enabled.map((name) => name.trim()).filter(Boolean))];
   logger.audit(`Starting nova-api node (version ${novaVersion})`);
   for (const name of names.filter((candidate) => !Object.hasOwn(apis, candidate))) {
     if (!missingApis.includes(name)) {

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster';
 import { Cloud } from '../../common/cloud/cloud.js';
 import type { DaemonParts } from '../../common/daemon.js';
 import { errorText } from '../../common/errors.js';
@@ -28,7 +29,7 @@ export async function ec2Door(parts: Omit<DaemonParts, 'transport'>): Promise<Ht
   } catch (error) {
     logger.error(`There is no certificate authority, so no certificates can be had: ${errorText(error)}`);
   }
-  // Beside the first requests: the image registry may come up later than we do.
-  void cloud.bundles.recover();
+  // Beside the first requests: the image registry may come up later than we do. Of several processes one does it.
+  if ((cluster.worker?.id ?? 1) === 1) void cloud.bundles.recover();
   return new Ec2Door({ runtime, db, cloud, actions: cloudActions(), adminActions: adminActions(), auth });
 }
