@@ -20,6 +20,8 @@ export { isUniqueViolation } from './failures.js';
 export interface DatabaseOptions {
   /** Every statement and transaction waits for the one before it, whatever the dialect: the simulation's order. */
   serialize?: boolean;
+  /** Told of each statement but BEGIN and COMMIT: for those who count. */
+  watch?: (sql: string) => void;
   /**
    * Whose turn it is to write. Databases of one process on the same SQLite file do well to share one: without it they
    * exclude each other by waiting and trying again, as separate processes do.
@@ -59,6 +61,7 @@ export function openDatabase(runtime: Runtime, options: DatabaseOptions = {}): D
 class Database extends Statements implements Db {
   readonly #turns: Turns;
   readonly #serialize: boolean;
+  readonly #watch: (sql: string) => void;
   readonly #statements: StatementCache;
   readonly #shown: string;
 
@@ -67,12 +70,14 @@ class Database extends Statements implements Db {
     super(runtime, options.sql ?? dialectOf(runtime, url));
     this.#shown = url.shown;
     this.#serialize = (options.serialize ?? false) || this.sql.singleConnection;
+    this.#watch = options.watch ?? ((): void => undefined);
     this.#turns = options.turns ?? new Turns();
     this.#statements = new StatementCache(this.sql.numberedPlaceholders);
   }
 
   protected async send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
     this.#refuseInsideTransaction();
+    this.#watch(sql);
     const prepared = this.#statements.get(sql);
     checkCount(sql, prepared.count, values.length);
     return this.#retrying(how.reads, async () => {
@@ -112,7 +117,7 @@ class Database extends Statements implements Db {
     this.#refuseInsideTransaction();
     return this.#retrying(true, async () => {
       const endTurn = this.#takesTurn(false) ? await this.#turns.take() : undefined;
-      const tx = new Transaction(this.runtime, this.sql, this.#statements, endTurn);
+      const tx = new Transaction(this.runtime, this.sql, this.#statements, this.#watch, endTurn);
       await tx.begin();
       let value: T;
       try {

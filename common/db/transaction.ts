@@ -22,6 +22,7 @@ export class Transaction extends Statements implements Tx {
     runtime: Runtime,
     sql: Dialect,
     private readonly statements: StatementCache,
+    private readonly watch: (sql: string) => void,
     private readonly endTurn: (() => void) | undefined,
   ) {
     super(runtime, sql);
@@ -93,6 +94,7 @@ export class Transaction extends Statements implements Tx {
   }
 
   protected send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+    this.watch(sql);
     const prepared = this.statements.get(sql);
     checkCount(sql, prepared.count, values.length);
     return this.#inOrder(() => this.sql.query(this.#connection!, prepared.text, values, how.rows));

@@ -140,7 +140,7 @@ function monitoring(): Ec2Action {
     roles: sysadmin,
     params: firstInstanceId,
     async run(cloud, context, { InstanceId: ids }) {
-      for (const id of new Set(ids)) await cloud.instances.get(context, id);
+      await cloud.instances.requireAll(context, ids);
       return {
         instancesSet: [...new Set(ids)].map((id) => ({
           instanceId: ec2IdOf('i', id),

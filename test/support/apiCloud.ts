@@ -137,6 +137,8 @@ export interface ApiCloud {
    * PostgreSQL. As long as it stays, nothing was written.
    */
   changes(): Promise<number>;
+  /** How many statements, and messages, there have been. */
+  traffic(): { statements: number; messages: number };
   stop(): Promise<void>;
 }
 
@@ -198,7 +200,8 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
   });
   const log = new MemoryLog();
   const runtime = new RealRuntime({ binary: 'nova-manage', flags, log });
-  const db = openDatabase(runtime);
+  const traffic = { statements: 0, messages: 0 };
+  const db = openDatabase(runtime, { watch: () => void (traffic.statements += 1) });
   await db.connect();
   await syncDatabase(db);
   await makeUsers(db);
@@ -208,6 +211,7 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
     Array.from({ length: 60 }, (_, index) => `4.4.4.${index + 1}`),
   );
   const bus = new InProcessBus();
+  countMessages(bus, () => (traffic.messages += 1));
   const cloud = new WholeCloud({ flags, log, db }, bus);
   await cloud.start();
   const images = createImageService(runtime);
@@ -304,12 +308,29 @@ export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown
       const counter = db.dialect === 'sqlite' ? 'total_changes()' : 'txid_snapshot_xmax(txid_current_snapshot())';
       return Number((await db.first<{ n: number | string }>(`SELECT ${counter} AS n`))!.n);
     },
+    traffic: () => ({ ...traffic }),
     async stop() {
       agent.destroy();
       await cloud.stop();
       await db.close();
       rmSync(folder, { recursive: true, force: true });
     },
+  };
+}
+
+/** Calls `count` for each message which a daemon sends on the bus. */
+function countMessages(bus: InProcessBus, count: () => void): void {
+  const transportOf = bus.transport.bind(bus);
+  bus.transport = (runtime) => {
+    const transport = transportOf(runtime);
+    for (const way of ['publish', 'publishFanout', 'call'] as const) {
+      const send = transport[way].bind(transport) as (...parts: unknown[]) => Promise<never>;
+      transport[way] = (...parts: unknown[]) => {
+        count();
+        return send(...parts);
+      };
+    }
+    return transport;
   };
 }
 
