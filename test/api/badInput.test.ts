@@ -50,7 +50,7 @@ const databases = [
 
 for (const { on, url, only } of databases) {
   describe(`bad input to EC2 actions, on ${on}`, function () {
-    this.timeout(120_000);
+    this.timeout(300_000);
     let cloud: ApiCloud;
     let world: DemoWorld;
     let accounts: AdminWorld;
