@@ -109,12 +109,15 @@ export class Instances {
     });
   }
 
-  /** Reboots an instance which runs, or which failed on its host. */
+  /**
+   * Reboots an instance which runs, or which failed on its host. That one stays in `error` until its host says that it
+   * runs (2011.3 writes `active` here): it may never have had a machine.
+   */
   async reboot(context: Context, id: number): Promise<StateChange> {
     return operate(this.parts, context, id, {
       taskState: 'rebooting',
       expected: { vmState: ['active', 'error'], taskState: [null, 'rebooting'] },
-      values: () => ({ vm_state: 'active' }),
+      values: () => ({}),
       tell: (row, host) => this.parts.rpc.computeOn(host).cast.reboot_instance(context, { instance_id: row.id }),
     });
   }

@@ -15,4 +15,18 @@ export const found: readonly Found[] = [
     onlySteps: [13, 51, 70],
     onlyFaults: [2],
   },
+  {
+    name: 'a floating address which its host goes on forwarding is nobody else’s',
+    seed: 321,
+    steps: 80,
+    onlySteps: [14, 15, 26, 68],
+    onlyFaults: [0],
+  },
+  {
+    name: 'a floating address is forwarded though the host failed to when it started',
+    seed: 519,
+    steps: 80,
+    onlySteps: [29, 30, 33, 36],
+    onlyFaults: [9, 10],
+  },
 ];

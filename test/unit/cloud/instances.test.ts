@@ -361,6 +361,17 @@ describe('rules about instances', () => {
       }
     });
 
+    it('leave an instance in error which is to be rebooted, until it runs', async () => {
+      rules = await rulesCloud();
+      const id = await runOne();
+      await running(id);
+      await changeInstance(rules.db, id, { vm_state: 'error' });
+      await rules.cloud.instances.reboot(rules.context(), id);
+      const row = (await instance(id))!;
+      expect([row.vm_state, row.task_state]).to.deep.equal(['error', 'rebooting']);
+      expect(await code(rules.cloud.instances.stop(rules.context(), id))).to.equal('IncorrectInstanceState');
+    });
+
     it('take the change back when the host cannot be told', async () => {
       rules = await rulesCloud();
       const id = await runOne();
