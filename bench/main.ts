@@ -1,13 +1,16 @@
 import { parseArgs } from 'node:util';
 import { benchFlags, Servers } from './cloud.js';
 import { passes, type Figure, type Measurement } from './figure.js';
+import { embedded } from './lines/embedded.js';
+import { growth } from './lines/growth.js';
 import { instances } from './lines/instances.js';
 import { keyPairs } from './lines/keyPairs.js';
 import { rpc } from './lines/rpc.js';
 import { scheduler } from './lines/scheduler.js';
+import { start } from './lines/start.js';
 import { head, table } from './table.js';
 
-const measurements: readonly Measurement[] = [instances, keyPairs, rpc, scheduler];
+const measurements: readonly Measurement[] = [start, instances, keyPairs, rpc, scheduler, growth, embedded];
 
 const usage = `Usage: npm run bench -- [--quick] [MEASUREMENT…]
 

@@ -67,7 +67,7 @@ export async function freePort(): Promise<number> {
 /** `nova-all` with a state directory of its own. */
 export async function startEmbeddedCloud(
   flags: readonly string[] = [],
-): Promise<TestCloud & { readonly stateFolder: string }> {
+): Promise<TestCloud & { readonly stateFolder: string; readonly pid: number }> {
   const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
   const statePath = join(folder, 'state');
   const daemon = await spawnDaemon(
@@ -86,6 +86,7 @@ export async function startEmbeddedCloud(
   return {
     environment,
     stateFolder: statePath,
+    pid: daemon.pid,
     manage: (...words) => manage([`--state_path=${statePath}`, ...words], folder),
     output: () => daemon.output + readFileSync(join(statePath, 'nova-all.log'), 'utf8'),
     async stop() {

@@ -124,7 +124,7 @@ export function commandOf(binary: string): string[] {
   const root = projectRoot();
   const builtTests = import.meta.url.includes('/dist/test/');
   if (builtTests && existsSync(join(root, 'dist', binary, 'main.js')))
-    return [process.execPath, join(root, 'bin', binary)];
+    return [join(root, 'bin', binary)];
   const tsx = pathToFileURL(createRequire(join(root, 'package.json')).resolve('tsx')).href;
   return [process.execPath, '--import', tsx, join(root, 'test', 'support', 'runSource.ts'), binary];
 }
