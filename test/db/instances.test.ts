@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import type { LaunchWish } from '../../common/cloud/launch.js';
 import { claimForRun } from '../../common/db/instanceClaims.js';
 import { changeInstance, findInstance } from '../../common/db/instances.js';
+import { failOverdueSnapshots, failTasksOfLostHosts } from '../../common/db/scheduling.js';
 import { failInstance, newestInstanceErrors } from '../../common/db/instanceActions.js';
 import { forEachDialect } from '../support/dialects.js';
 import { rulesCloud, type RulesCloud } from '../support/cloudRules.js';
@@ -37,6 +38,33 @@ describe('instances in the database', () => {
       expect(new Set(answers.map((answer) => answer.reservationId)).size).to.equal(1);
       expect(await rules.db.all('SELECT id FROM instances')).to.have.length(2);
       expect(answers.every((answer) => answer.instances.length === 2)).to.equal(true);
+    });
+
+    it('what waits for a lost host is ended once, by schedulers which race, and only when nothing was done for long', async () => {
+      const { instances } = await run({ maxCount: 3 });
+      const [old, alive, fresh] = instances.map((view) => view.row.id);
+      const { db } = rules;
+      const longAgo = '2011-01-01 00:00:00';
+      for (const [id, host] of [
+        [old, 'gone'],
+        [alive, 'cloud1'],
+        [fresh, 'gone'],
+      ] as const) {
+        await db.update('instances', { host, task_state: 'spawning' }, 'id = ?', [id!]);
+        if (id !== fresh) await db.run('UPDATE instances SET updated_at = ? WHERE id = ?', [longAgo, id!]);
+      }
+      const volumeId = await db.insert('volumes', { host: 'gone', status: 'available', project_id: 'demo' });
+      const values = { volume_id: volumeId, project_id: 'demo', status: 'creating', created_at: longAgo };
+      const snapshotId = await db.insert('snapshots', values);
+      const cutoff = '2011-06-01 00:00:00';
+      const live = new Set(['cloud1']);
+      const ended = await times(4, () => failTasksOfLostHosts(db, cutoff, live, (host) => `${host} is lost`));
+      expect(ended.flat()).to.deep.equal([old]);
+      expect(await findInstance(db, old!)).to.include({ vm_state: 'error', task_state: null, host: 'gone' });
+      expect((await newestInstanceErrors(db, [old!])).get(old!)).to.equal('gone is lost');
+      const failed = await times(4, () => failOverdueSnapshots(db, cutoff, live));
+      expect(failed.flat()).to.deep.equal([snapshotId]);
+      expect(await db.first('SELECT status FROM snapshots')).to.deep.equal({ status: 'error' });
     });
 
     it('an instance which is terminated while a host claims it is deleted, or its host is told', async () => {
