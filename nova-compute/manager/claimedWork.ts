@@ -1,5 +1,5 @@
 import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
+import { DBError, errorText } from '../../common/errors.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { ClaimLost } from './failures.js';
 import { machineName, type ComputeParts } from './parts.js';
@@ -36,6 +36,8 @@ export async function withClaim(parts: ComputeParts, instance: InstanceRow, work
   try {
     await work.run();
   } catch (error) {
+    // A write whose answer was lost may have been done all the same: then the row is further than the work believes.
+    if (error instanceof DBError) parts.unfinished.add(instance.id);
     if (!(error instanceof ClaimLost)) await recordFailure(parts, instance, () => work.fail(error));
     throw error;
   }

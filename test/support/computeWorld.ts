@@ -33,6 +33,8 @@ export class ScriptedNetwork {
   readonly addresses = new Map<number, string>();
   /** Set: allocate_for_instance fails so. */
   failure: Error | null = null;
+  /** What happens, once, when addresses were allocated. */
+  after: (() => Promise<void>) | null = null;
   /** deallocate_for_instance gets lost. */
   deaf = false;
 
@@ -46,6 +48,7 @@ export class ScriptedNetwork {
         this.addresses.set(id, `10.0.0.${(this.addresses.size % 250) + 2}`);
         await this.db.insert('virtual_interfaces', { instance_id: id, network_id: 1, address: `mac of ${id}` });
       }
+      await this.after?.();
     }
     if (method === 'deallocate_for_instance') {
       if (this.deaf) return null;

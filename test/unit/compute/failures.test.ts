@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { MessageNotDelivered, RpcTimeout } from '../../../common/errors.js';
+import { DBError, MessageNotDelivered, RpcTimeout } from '../../../common/errors.js';
 import { powerState } from '../../../nova-compute/virt/driver.js';
 import { ComputeWorld, noMoreFixedIps, userContext, type TestCompute } from '../../support/computeWorld.js';
 import { delivery } from '../../support/fakeRpc.js';
@@ -206,6 +206,19 @@ describe('nova-compute when something fails', () => {
     const successor = await world.compute(on.runtime.host);
     expect(await successor.driver.info(nameOf(id))).to.equal(undefined);
     expect(world.network.addresses.has(id)).to.equal(false);
+  });
+
+  it('ends a build whose row went further than it knows, since the answer of the database was lost', async () => {
+    const on = await compute();
+    const id = await world.instance();
+    world.network.after = async () => {
+      world.network.after = null;
+      await world.api(id, { task_state: 'block_device_mapping' });
+      throw new DBError('the connection broke', 'lost');
+    };
+    await handle(on.manager.handlers.run_instance(context, { instance_id: id }, delivery()));
+    for (const task of on.manager.periodicTasks) await task.run(context);
+    await expectReleased(id, on, /was restarted while the instance was being built|could be allocated/);
   });
 
   it('makes its filters anew from time to time, and all of them when a group is gone', async () => {
