@@ -57,6 +57,13 @@ export async function listSnapshots(
   return rowsWhere(db, 'snapshots', { deleted: false, project_id: projectId ?? anything, id: ids ?? anything });
 }
 
+/** Names a snapshot (null: takes its name away), where `was` is given only if that is its name. False when nothing changed. */
+export async function setSnapshotName(db: Queryable, id: number, name: string | null, was?: string): Promise<boolean> {
+  const condition = was === undefined ? '' : ' AND display_name = ?';
+  const params = [id, false, ...(was === undefined ? [] : [was])];
+  return (await db.update('snapshots', { display_name: name }, `id = ? AND deleted = ?${condition}`, params)) > 0;
+}
+
 /** Whether a volume has a snapshot which needs it: any that is not deleted and did not fail. */
 export async function volumeHasSnapshots(db: Queryable, volumeId: number): Promise<boolean> {
   const row = await db.first<{ id: number }>(

@@ -1,5 +1,5 @@
 import type { InstanceTypeRow } from '../../common/db/rows.js';
-import { action, type Ec2Actions, type Ec2Result } from './action.js';
+import { action, InNamespace, type Ec2Actions, type Ec2Result } from './action.js';
 import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
 import { list, text } from './params.js';
 
@@ -12,7 +12,8 @@ export const accountActions: Ec2Actions = {
       const types = (await cloud.instances.types()).filter(
         (type) => (names.length === 0 || names.includes(type.name ?? '')) && matchesFilters(filters, typeGetters(type)),
       );
-      return { instanceTypeDetails: types.map(eucalyptusItem), instanceTypeSet: types.map(typeItem) };
+      const details = new InNamespace(eucalyptusNamespace, types.map(eucalyptusItem));
+      return { instanceTypeDetails: details, instanceTypeSet: types.map(typeItem) };
     },
   }),
 
@@ -44,7 +45,10 @@ function shownLimit(limit: number): number {
   return Number.isFinite(limit) ? limit : 2 ** 31 - 1;
 }
 
-/** The shape of Eucalyptus, which boto 2.49 and euca2ools read. */
+/** Where libcloud looks for types; the others ignore namespaces. */
+const eucalyptusNamespace = 'http://msgs.eucalyptus.com/3.3.0';
+
+/** The shape of Eucalyptus, which boto 2.49, euca2ools and libcloud read. */
 function eucalyptusItem(type: InstanceTypeRow): Ec2Result {
   return { name: type.name, cpu: type.vcpus, disk: type.local_gb, memory: type.memory_mb };
 }

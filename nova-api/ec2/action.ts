@@ -7,8 +7,23 @@ import type { ParamSpecs, ParamsOf } from './params.js';
  * as true or false; null and an empty list as an empty element; undefined is left out.
  */
 export type Ec2Value =
-  string | number | boolean | null | undefined | readonly Ec2Value[] | { readonly [element: string]: Ec2Value };
+  | string
+  | number
+  | boolean
+  | null
+  | undefined
+  | readonly Ec2Value[]
+  | InNamespace
+  | { readonly [element: string]: Ec2Value };
 export type Ec2Result = { readonly [element: string]: Ec2Value };
+
+/** An element which, with all that is in it, belongs to another XML namespace than the answer. */
+export class InNamespace {
+  constructor(
+    readonly uri: string,
+    readonly value: readonly Ec2Value[],
+  ) {}
+}
 
 /** Roles of `nova 2011.3: nova/api/ec2/__init__.py` Authorizer. An administrator may do everything. */
 export type Role = 'projectmanager' | 'sysadmin' | 'netadmin' | 'developer' | 'itsec' | 'cloudadmin';

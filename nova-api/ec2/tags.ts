@@ -5,7 +5,8 @@ import { filtersParam, matchesFilters } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { anyText, group, list, parseEc2Id, required, someOf, text } from './params.js';
 
-const prefixes = { instance: 'i', volume: 'vol' } as const;
+const prefixes = { instance: 'i', volume: 'vol', snapshot: 'snap' } as const;
+const kinds = Object.keys(prefixes) as (keyof typeof prefixes)[];
 
 /** Actions about tags, which clients newer than 2011.3 use. */
 export const tagActions: Ec2Actions = {
@@ -60,12 +61,11 @@ function resourceIdOf(tag: Tag): string {
   return ec2IdOf(prefixes[tag.kind], tag.id);
 }
 
-/** Only instances and volumes have a place for tags. */
 function taggedOf(resourceId: string): Tagged {
-  const kind = resourceId.toLowerCase().startsWith('i-') ? 'instance' : 'volume';
-  if (kind === 'volume' && !resourceId.toLowerCase().startsWith('vol-')) {
+  const kind = kinds.find((each) => resourceId.toLowerCase().startsWith(`${prefixes[each]}-`));
+  if (kind === undefined) {
     throw new ApiError(
-      `${resourceId.slice(0, 100)} can't be tagged: only instances and volumes can`,
+      `${resourceId.slice(0, 100)} can't be tagged: only instances, volumes and snapshots can`,
       'InvalidParameterValue',
     );
   }

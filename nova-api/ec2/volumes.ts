@@ -100,7 +100,9 @@ export const volumeActions: Ec2Actions = {
     params: { SnapshotId: list(snapshotParam), Owner: list(text), RestorableBy: list(text), Filter: filtersParam },
     async run(cloud, context, { SnapshotId: ids, Filter: filters }) {
       const snapshots = await cloud.volumes.listSnapshots(context, ids);
-      const shown = snapshots.filter((snapshot) => matchesFilters(filters, snapshotFilters(snapshot)));
+      const shown = snapshots.filter((snapshot) =>
+        matchesFilters(filters, snapshotFilters(snapshot), snapshotTags(snapshot)),
+      );
       return { snapshotSet: shown.map(snapshotItem) };
     },
   }),
@@ -200,7 +202,12 @@ function snapshotItem(snapshot: SnapshotRow): Ec2Result {
     description: snapshot.display_description,
     displayName: snapshot.display_name,
     displayDescription: snapshot.display_description,
+    tagSet: snapshotTags(snapshot).map(({ key, value }) => ({ key, value })),
   };
+}
+
+function snapshotTags({ display_name: name }: SnapshotRow): FilterTag[] {
+  return name === null ? [] : [{ key: 'Name', value: name }];
 }
 
 function volumeStatusItem(volume: VolumeRow): Ec2Result {

@@ -1,4 +1,4 @@
-import type { Ec2Result, Ec2Value } from './action.js';
+import { InNamespace, type Ec2Result, type Ec2Value } from './action.js';
 
 /** What XML 1.0 can't hold, and what must be written as an entity. */
 // eslint-disable-next-line no-control-regex -- control characters are the point
@@ -22,6 +22,7 @@ export function escapeXml(text: string): string {
 function element(name: string, value: Ec2Value): string {
   if (value === undefined) return '';
   if (value === null) return `<${name}/>`;
+  if (value instanceof InNamespace) return `<${name} xmlns="${value.uri}">${items(value.value)}</${name}>`;
   switch (typeof value) {
     case 'string':
       return `<${name}>${escapeXml(value)}</${name}>`;

@@ -13,9 +13,9 @@ export const zoneActions: Ec2Actions = {
       const zones = names.includes('verbose') ? await cloud.zones.listVerbose(context) : await cloud.zones.list();
       const shown = zones.filter((zone) =>
         matchesFilters(filters, {
+          // No region-name: libcloud asks with the region of Amazon's which its driver is for, and there is one here.
           'zone-name': () => zone.name,
           state: () => zone.state,
-          'region-name': () => region,
         }),
       );
       return {

@@ -249,7 +249,7 @@ describe('EC2 actions about instances', () => {
     );
     const types = await answer('DescribeInstanceTypes', { 'InstanceType.1': 'm1.small' });
     expect(types).to.include(
-      '<instanceTypeDetails><item><name>m1.small</name><cpu>1</cpu><disk>20</disk><memory>2048</memory></item>',
+      '<instanceTypeDetails xmlns="http://msgs.eucalyptus.com/3.3.0"><item><name>m1.small</name><cpu>1</cpu><disk>20</disk><memory>2048</memory></item>',
     );
     const account = await answer('DescribeAccountAttributes', { 'AttributeName.1': 'max-instances' });
     expect(account).to.include(

@@ -4,11 +4,12 @@ import type { Context } from '../../../common/context.js';
 import { projectRoot } from '../../../common/projectRoot.js';
 import type { Ec2Actions, Ec2Result } from '../../../nova-api/ec2/action.js';
 import { readParams } from '../../../nova-api/ec2/params.js';
+import { tagActions } from '../../../nova-api/ec2/tags.js';
 import { volumeActions } from '../../../nova-api/ec2/volumes.js';
 import { zoneActions } from '../../../nova-api/ec2/zones.js';
 import { caller, VolumeWorld } from '../../support/volumeWorld.js';
 
-const actions: Ec2Actions = { ...volumeActions, ...zoneActions };
+const actions: Ec2Actions = { ...volumeActions, ...zoneActions, ...tagActions };
 
 describe('EC2 actions about volumes and zones', () => {
   let world: VolumeWorld;
@@ -118,6 +119,50 @@ describe('EC2 actions about volumes and zones', () => {
       /^VolumeNotFound/,
     );
     expect(await world.writes()).to.deep.equal([]);
+  });
+
+  it("take a snapshot's tag Name for its name, and no other tag", async () => {
+    await world.volume({ project_id: 'proj' });
+    const texts = { VolumeId: 'vol-00000001', Description: 'kept' };
+    const { snapshotId: id } = (await call('CreateSnapshot', texts)) as { snapshotId: string };
+    const tag = (key: string, value: string): Record<string, string> => ({
+      'ResourceId.0': id,
+      'Tag.0.Key': key,
+      'Tag.0.Value': value,
+    });
+    const shown = async (): Promise<Ec2Result> => ((await call('DescribeSnapshots'))['snapshotSet'] as Ec2Result[])[0]!;
+    expect(await call('CreateTags', tag('Name', 'nightly'))).to.deep.equal({ return: true });
+    const tagSet = [{ key: 'Name', value: 'nightly' }];
+    expect(await shown()).to.deep.include({ tagSet, displayName: 'nightly', description: 'kept' });
+    const byTag = { 'Filter.1.Name': 'tag:Name', 'Filter.1.Value.1': 'night*' };
+    expect((await call('DescribeSnapshots', byTag))['snapshotSet']).to.have.length(1);
+    expect(await call('DescribeTags')).to.deep.equal({
+      tagSet: [{ resourceId: id, resourceType: 'snapshot', key: 'Name', value: 'nightly' }],
+    });
+    expect(await refusal(call('CreateTags', tag('Owner', 'me')))).to.equal(
+      'ApiError: A snapshot has no other tag than Name: Owner',
+    );
+    const other = caller(world.runtime, { projectId: 'other' });
+    expect(await refusal(call('CreateTags', tag('Name', 'mine'), other))).to.match(/^SnapshotNotFound/);
+    expect(await refusal(call('DeleteTags', tag('Name', 'nightly'), other))).to.match(/^SnapshotNotFound/);
+    await call('DeleteTags', tag('Name', 'weekly'));
+    await call('DeleteTags', tag('Owner', 'me'));
+    expect(await shown()).to.deep.include({ tagSet });
+    await call('DeleteTags', tag('Name', 'nightly'));
+    expect(await shown()).to.deep.include({ tagSet: [], displayName: null, description: 'kept' });
+  });
+
+  it('show zones whatever region a client names', async () => {
+    const zones = await call('DescribeAvailabilityZones');
+    const libcloud = {
+      'Filter.1.Name': 'region-name',
+      'Filter.1.Value.1': 'us-east-1',
+      'Filter.2.Name': 'state',
+      'Filter.2.Value.1': 'available',
+    };
+    expect(await call('DescribeAvailabilityZones', libcloud)).to.deep.equal(zones);
+    const other = { 'Filter.1.Name': 'zone-name', 'Filter.1.Value.1': 'elsewhere' };
+    expect(await call('DescribeAvailabilityZones', other)).to.deep.equal({ availabilityZoneInfo: [] });
   });
 
   it('show a region for each of the flag region_list', async () => {
