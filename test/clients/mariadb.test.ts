@@ -1,7 +1,6 @@
 import { expect } from 'chai';
-import { join } from 'node:path';
-import { projectRoot } from '../../common/projectRoot.js';
-import { runClient, startEmbeddedCloud, type TestCloud } from '../support/cloud.js';
+import { script, tell } from '../support/clientStories.js';
+import { startEmbeddedCloud, type TestCloud } from '../support/cloud.js';
 import { mariadb } from '../support/mariadb.js';
 
 describe('clients against the cloud of one process on MariaDB', function () {
@@ -15,8 +14,8 @@ describe('clients against the cloud of one process on MariaDB', function () {
   after(() => cloud?.stop());
 
   it('boto 2.49 goes through the life of an instance', async () => {
-    const story = join(projectRoot(), 'test', 'clients', 'story_boto.py');
-    const run = await runClient(cloud, ['/usr/bin/python3', story], { BOTO_SIGNATURE: '2' });
+    const environment = { BOTO_SIGNATURE: '2' };
+    const run = await tell({ name: 'boto 2.49', word: 'boto', command: script('story_boto.py'), environment }, cloud);
     expect(run.code, `${run.output}\n--- daemons ---\n${cloud.output().slice(-10_000)}`).to.equal(0);
     expect(run.output).to.match(/^done$/m);
   });

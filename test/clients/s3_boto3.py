@@ -1,6 +1,6 @@
-"""Uploads and copies of large objects through boto3, which cuts them into parts.
+"""Buckets and objects, and uploads and copies of large objects through boto3, which cuts them into parts.
 
-Environment: S3_URL, EC2_ACCESS_KEY, EC2_SECRET_KEY. With version 2 this boto3 signs `?uploads` twice, which nobody takes.
+Environment: S3_URL, EC2_ACCESS_KEY, EC2_SECRET_KEY, STORY (the bucket's name). With version 2 this boto3 signs `?uploads` twice, which nobody takes.
 """
 import hashlib
 import io
@@ -12,42 +12,45 @@ from boto3.s3.transfer import TransferConfig
 from botocore.client import Config
 from botocore.exceptions import ClientError
 
-s3 = boto3.client(
-    's3',
-    endpoint_url=os.environ['S3_URL'],
-    aws_access_key_id=os.environ['EC2_ACCESS_KEY'],
-    aws_secret_access_key=os.environ['EC2_SECRET_KEY'],
-    region_name='nova',
-    config=Config(
-        signature_version='s3v4',
-        s3={'addressing_style': 'path', 'payload_signing_enabled': True},
-        retries={'total_max_attempts': 1},
-    ),
-)
-bucket = 'boto3'
+import story
+from story import step
+
+
+def connect(secret):
+    return boto3.client(
+        's3',
+        endpoint_url=os.environ['S3_URL'],
+        aws_access_key_id=os.environ['EC2_ACCESS_KEY'],
+        aws_secret_access_key=secret,
+        region_name='nova',
+        config=Config(
+            signature_version='s3v4',
+            s3={'addressing_style': 'path', 'payload_signing_enabled': True},
+            retries={'total_max_attempts': 1},
+        ),
+    )
+
+
+def parts_of_error(error):
+    answer = error.response
+    return answer['ResponseMetadata']['HTTPStatusCode'], answer['Error']['Code'], answer['Error']['Message']
+
+
+s3 = connect(os.environ['EC2_SECRET_KEY'])
+bucket = os.environ['STORY']
 parts_of = TransferConfig(multipart_threshold=6 << 20, multipart_chunksize=5 << 20, max_concurrency=4)
-
-
-def step(text):
-    print(text, flush=True)
-
-
-def refused(status, code, call, **params):
-    try:
-        call(**params)
-    except ClientError as error:
-        assert error.response['ResponseMetadata']['HTTPStatusCode'] == status, error
-        assert error.response['Error']['Code'] == code, error
-        step('refused: %s' % error)
-        return
-    raise AssertionError('%s was not refused' % call)
+refused = story.Refusals(ClientError, parts_of_error)
+story.client('boto3', boto3.__version__)
 
 
 def read(key):
     return s3.get_object(Bucket=bucket, Key=key)['Body'].read()
 
 
+refused('NoSuchBucket', s3.list_objects_v2, Bucket=bucket)
 s3.create_bucket(Bucket=bucket)
+assert bucket in [each['Name'] for each in s3.list_buckets()['Buckets']]
+step('make bucket')
 bits = os.urandom(20000000)
 with tempfile.NamedTemporaryFile() as file:
     file.write(bits)
@@ -59,7 +62,7 @@ with tempfile.NamedTemporaryFile() as file:
     os.unlink(file.name + '.read')
 head = s3.head_object(Bucket=bucket, Key='dir/large \u2603')
 assert head['ContentLength'] == len(bits) and head['ETag'].endswith('-4"'), head
-step('uploaded in parts')
+step('upload in parts')
 
 s3.copy({'Bucket': bucket, 'Key': 'dir/large \u2603'}, bucket, 'copied in parts', Config=parts_of)
 assert read('copied in parts') == bits
@@ -76,17 +79,17 @@ s3.copy_object(
 )
 copied = s3.head_object(Bucket=bucket, Key='copied')
 assert copied['Metadata'] == {'new': 'yes'} and copied['ContentType'] == 'text/plain'
-refused(404, 'NoSuchKey', s3.copy_object, CopySource='%s/missing' % bucket, Bucket=bucket, Key='x')
-refused(400, 'InvalidRequest', s3.copy_object, CopySource='%s/copied' % bucket, Bucket=bucket, Key='copied')
-step('copied')
+refused('NoSuchKey', s3.copy_object, CopySource='%s/missing' % bucket, Bucket=bucket, Key='x')
+refused('InvalidRequest', s3.copy_object, CopySource='%s/copied' % bucket, Bucket=bucket, Key='copied')
+step('copy')
 
 for algorithm in ('CRC32', 'SHA1', 'SHA256'):
     for body in (bits[:100000], io.BytesIO(bits[:100000])):
         put = s3.put_object(Bucket=bucket, Key='sum', Body=body, ChecksumAlgorithm=algorithm)
         assert put['Checksum%s' % algorithm], put
     assert read('sum') == bits[:100000]
-refused(400, 'BadDigest', s3.put_object, Bucket=bucket, Key='sum', Body=b'x', ChecksumCRC32='AAAAAA==')
-step('compared checksums')
+refused('BadDigest', s3.put_object, Bucket=bucket, Key='sum', Body=b'x', ChecksumCRC32='AAAAAA==')
+step('checksums')
 
 started = s3.create_multipart_upload(Bucket=bucket, Key='abandoned', ChecksumAlgorithm='SHA256')
 about = {'Bucket': bucket, 'Key': 'abandoned', 'UploadId': started['UploadId']}
@@ -98,9 +101,8 @@ pages = s3.get_paginator('list_parts').paginate(PaginationConfig={'PageSize': 1}
 assert [part['Size'] for page in pages for part in page['Parts']] == [5 << 20, 4]
 uploads = s3.get_paginator('list_multipart_uploads').paginate(Bucket=bucket)
 assert [upload['Key'] for page in uploads for upload in page['Uploads']] == ['abandoned']
-refused(400, 'InvalidPartOrder', s3.complete_multipart_upload, MultipartUpload={'Parts': numbers[::-1]}, **about)
+refused('InvalidPartOrder', s3.complete_multipart_upload, MultipartUpload={'Parts': numbers[::-1]}, **about)
 refused(
-    400,
     'InvalidPart',
     s3.complete_multipart_upload,
     MultipartUpload={'Parts': [dict(numbers[0], ChecksumSHA256=numbers[1]['ChecksumSHA256'])]},
@@ -108,10 +110,23 @@ refused(
 )
 s3.complete_multipart_upload(MultipartUpload={'Parts': numbers}, **about)
 assert read('abandoned') == bits[: 5 << 20] + b'last'
-refused(404, 'NoSuchUpload', s3.abort_multipart_upload, **about)
-step('uploaded part by part')
+refused('NoSuchUpload', s3.abort_multipart_upload, **about)
+step('upload part by part')
+
+ranged = s3.get_object(Bucket=bucket, Key='sum', Range='bytes=5-9')
+assert s3.put_object(Bucket=bucket, Key='dir/small', Body=b'x')['ETag'] and read('dir/small') == b'x'
+assert ranged['Body'].read() == bits[5:10] and ranged['ContentRange'] == 'bytes 5-9/100000', ranged
+step('put and get')
+listed = s3.list_objects_v2(Bucket=bucket, Delimiter='/')
+assert [each['Prefix'] for each in listed['CommonPrefixes']] == ['dir/'], listed
+assert [each['Key'] for each in s3.list_objects_v2(Bucket=bucket, Prefix='dir/s')['Contents']] == ['dir/small']
+step('list, by prefix and delimiter')
+refused('BucketNotEmpty', s3.delete_bucket, Bucket=bucket)
+refused('SignatureDoesNotMatch', connect('wrong').list_buckets)
 
 for page in s3.get_paginator('list_objects_v2').paginate(Bucket=bucket):
     s3.delete_objects(Bucket=bucket, Delete={'Objects': [{'Key': each['Key']} for each in page['Contents']]})
 s3.delete_bucket(Bucket=bucket)
-step('done')
+assert bucket not in [each['Name'] for each in s3.list_buckets()['Buckets']]
+step('delete')
+story.done()

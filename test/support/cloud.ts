@@ -38,6 +38,7 @@ export function runClient(
   cloud: Pick<TestCloud, 'environment'>,
   command: readonly string[],
   extra: Record<string, string> = {},
+  deadlineMs = 240_000,
 ): Promise<ClientRun> {
   const { EC2_ACCESS_KEY: access, EC2_SECRET_KEY: secret } = cloud.environment;
   const env = {
@@ -49,7 +50,7 @@ export function runClient(
   };
   return new Promise((resolve) => {
     const [file, ...args] = command;
-    execFile(file!, args, { env, timeout: 240_000, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
+    execFile(file!, args, { env, timeout: deadlineMs, maxBuffer: 16 * 1024 * 1024 }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
       resolve({ code, output: `${stdout}${stderr}` });
     });
