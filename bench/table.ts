@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { projectRoot } from '../common/projectRoot.js';
 import { passes, type Figure } from './figure.js';
 
 /** The table's head: where and how it was measured; no names of hosts. */
@@ -9,7 +12,15 @@ export function head(flags: readonly string[]): string[] {
       `${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node.js ${process.versions.node}.`,
     '',
     `Flags: \`${flags.join(' ')}\``,
+    '',
+    `Limits which the executables set: ${['nova-api', 'nova-compute', 'nova-all'].map(limitsOf).join('; ')}`,
   ];
+}
+
+/** A program's heap limits, from its first line; the other workers have those of nova-compute. */
+function limitsOf(program: string): string {
+  const [first = ''] = readFileSync(join(projectRoot(), 'bin', program), 'utf8').split('\n');
+  return `${program} \`${first.split(' ').slice(3).join(' ')}\``;
 }
 
 /** The figures as a table in Markdown, which is readable in a terminal as well. */
