@@ -44,9 +44,8 @@ export async function claimForStart(db: Queryable, instanceId: number, host: str
  * gone or on another host.
  */
 export async function claimForTerminate(db: Queryable, instance: InstanceRow, host: string): Promise<boolean> {
-  if (instance.task_state === 'deleting') {
-    return stillClaimed(db, { instanceId: instance.id, host, taskState: 'deleting' });
-  }
+  const claim = { instanceId: instance.id, host, taskState: 'deleting' };
+  if (instance.task_state === 'deleting' && (await stillClaimed(db, claim))) return true;
   return changeInstance(db, instance.id, { task_state: 'deleting' }, { host });
 }
 

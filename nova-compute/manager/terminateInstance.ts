@@ -117,6 +117,12 @@ async function deleteVolumes({ parts, context, instance }: Ending): Promise<void
   );
 }
 
+/**
+ * A host which slept may have been taken for lost, and its task ended, while it was at work again: nothing but the row is
+ * left of the instance then, and whoever asked for its end was told that it will end.
+ */
 async function finish({ parts, instance, claim }: Ending): Promise<void> {
-  if (!(await finishTerminate(parts.db, claim))) throw new ClaimLost(machineName(parts, instance));
+  if (await finishTerminate(parts.db, claim)) return;
+  const again = await claimForTerminate(parts.db, instance, claim.host);
+  if (!again || !(await finishTerminate(parts.db, claim))) throw new ClaimLost(machineName(parts, instance));
 }

@@ -259,6 +259,21 @@ describe('nova-compute when something fails', () => {
     }
   });
 
+  it('ends what it was asked to end, though its host was taken for lost while it was at it', async () => {
+    const on = await compute();
+    const id = await world.instance();
+    await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+    await world.api(id, { task_state: 'deleting' });
+    const destroy = on.driver.destroy.bind(on.driver);
+    on.driver.destroy = async (name) => {
+      await destroy(name);
+      // As the sweeper of nova-scheduler does.
+      await world.api(id, { vm_state: 'error', task_state: null });
+    };
+    await on.manager.handlers.terminate_instance(context, { instance_id: id }, delivery());
+    expect(await world.row(id)).to.include({ deleted: true, vm_state: 'deleted', task_state: null });
+  });
+
   it('leaves a volume available when it cannot be plugged in, and in-use when it cannot be unplugged', async () => {
     const on = await compute({ fake_fail: ['attach'] });
     const id = await world.instance();
