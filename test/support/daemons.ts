@@ -123,8 +123,7 @@ export class DaemonProcess {
 export function commandOf(binary: string): string[] {
   const root = projectRoot();
   const builtTests = import.meta.url.includes('/dist/test/');
-  if (builtTests && existsSync(join(root, 'dist', binary, 'main.js')))
-    return [join(root, 'bin', binary)];
+  if (builtTests && existsSync(join(root, 'dist', binary, 'main.js'))) return [join(root, 'bin', binary)];
   const tsx = pathToFileURL(createRequire(join(root, 'package.json')).resolve('tsx')).href;
   return [process.execPath, '--import', tsx, join(root, 'test', 'support', 'runSource.ts'), binary];
 }
