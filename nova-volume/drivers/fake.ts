@@ -46,7 +46,10 @@ export class FakeVolumeDriver implements VolumeDriver {
       // a disk which is full or read-only is told of now, not at the first volume
       const check = join(this.#folder, 'check.tmp');
       await files.writeAtomic(check, 'The folder can be written.\n');
-      await files.remove(check);
+      // with what a predecessor, killed while it wrote, left half-written
+      for (const name of await files.list(this.#folder)) {
+        if (name.endsWith('.tmp')) await files.remove(join(this.#folder, name));
+      }
     } catch (error) {
       throw new StartupError(`The fake volumes cannot use ${this.#folder} (--state_path): ${errorText(error)}`);
     }

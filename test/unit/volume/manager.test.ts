@@ -1,4 +1,6 @@
 import { expect } from 'chai';
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { allocateTarget } from '../../../common/db/iscsiTargets.js';
 import { delivery } from '../../support/fakeRpc.js';
 import { caller, VolumeWorld, type Sent, type TestDaemon } from '../../support/volumeWorld.js';
@@ -240,6 +242,14 @@ describe('nova-volume', () => {
     await world.cloud.volumes.createSnapshot(caller(world.runtime), volume.id, {});
     const args = { volume_id: volume.id, snapshot_id: 1 };
     expect(await world.handle(daemon, message('create_snapshot', args))).to.equal(1);
+  });
+
+  it('throws away at its start what a predecessor was killed amid writing', async () => {
+    const { runtime } = await world.volumeDaemon();
+    const folder = join(runtime.flags.state_path, 'fake-volumes', runtime.host);
+    writeFileSync(join(folder, 'volume-00000054.volume.json.4711.0a1b2c3d.tmp'), '{');
+    await world.volumeDaemon();
+    expect(readdirSync(folder).filter((name) => name.endsWith('.tmp'))).to.deep.equal([]);
   });
 
   it('sends a snapshot to the host of its volume when it gets it by mistake', async () => {
