@@ -3,27 +3,14 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Answer, type ApiCloud, accessKeyOf, startApiCloud } from '../support/apiCloud.js';
-
-/** The paste file of an operator who wants guessers shut out. */
-const pasteFile = `
-[composite:ec2]
-use = egg:Paste#urlmap
-/services/Cloud: ec2cloud
-/services/Admin: ec2admin
-[pipeline:ec2cloud]
-pipeline = logrequest ec2lockout authenticate cloudrequest authorizer ec2executor
-[pipeline:ec2admin]
-pipeline = logrequest ec2lockout authenticate adminrequest authorizer ec2executor
-[filter:ec2lockout]
-paste.filter_factory = nova.api.ec2:Lockout.factory
-`;
+import { lockoutPaste } from '../support/lockoutPaste.js';
 
 describe('the filter ec2lockout of a paste file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'nova-lockout-'));
   let cloud: ApiCloud;
   before(async () => {
     const path = join(folder, 'api-paste.ini');
-    writeFileSync(path, pasteFile);
+    writeFileSync(path, lockoutPaste);
     cloud = await startApiCloud({ ec2_auth: '', api_paste_config: path, lockout_attempts: 4 });
   });
   after(async () => {

@@ -11,6 +11,7 @@ import { createImageService } from '../../common/images/client.js';
 import type { ImageFields, ImageService } from '../../common/images/imageService.js';
 import { freePort, prepareProcessCloud, startEmbeddedCloud, type TestCloud } from '../support/cloud.js';
 import { type DaemonProcess, spawnDaemon } from '../support/daemons.js';
+import { lockoutPaste } from '../support/lockoutPaste.js';
 import { testRuntime } from '../support/runtime.js';
 import { send, type Received } from './send.js';
 import { signedRequest } from './signing.js';
@@ -41,22 +42,6 @@ function image(name: string, format: string, properties: Record<string, string>)
     properties,
   };
 }
-
-/** The recorded system had this pipeline at a path of its own. */
-const lockoutPaste = `[composite:ec2]
-use = egg:Paste#urlmap
-/services/Cloud: ec2cloud
-/services/Admin: ec2admin
-
-[pipeline:ec2cloud]
-pipeline = logrequest ec2lockout authenticate cloudrequest authorizer ec2executor
-
-[pipeline:ec2admin]
-pipeline = logrequest ec2lockout authenticate adminrequest authorizer ec2executor
-
-[app:ec2executor]
-paste.app_factory = nova.api.ec2:Executor.factory
-`;
 
 /** Kinds of a cloud which the recordings are replayed on. */
 export const kinds = {
