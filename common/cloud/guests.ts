@@ -1,7 +1,7 @@
 import type { Context } from '../context.js';
 import { findInstance } from '../db/instances.js';
 import type { InstanceRow } from '../db/rows.js';
-import { InvalidInput, NovaPlainError } from '../errors.js';
+import { ConsoleProxyNotReached, InvalidInput, MessageNotDelivered, NovaPlainError } from '../errors.js';
 import type { ConsoleAddress } from '../rpc/compute.js';
 import type { AjaxProxyRpc, VncProxyRpc } from '../rpc/consoleProxies.js';
 import type { CloudParts } from './parts.js';
@@ -93,8 +93,9 @@ export class Guests {
     const { rpc, runtime } = this.parts;
     const { host } = await this.#running(context, id);
     const access = await rpc.computeOn(host).call.get_vnc_console(context, { instance_id: id });
-    const proxy = rpc.target<VncProxyRpc>(runtime.flags.vncproxy_topic);
-    await proxy.call.authorize_vnc_console(context, grantOf(access));
+    const topic = runtime.flags.vncproxy_topic;
+    const proxy = rpc.target<VncProxyRpc>(topic);
+    await heardOf(topic, proxy.call.authorize_vnc_console(context, grantOf(access)));
     // The host and port are nova-vncproxy's to know; its page wants some.
     const query = `token=${encodeURIComponent(access.token)}&host=hostignore&port=portignore`;
     return { url: `${runtime.flags.vncproxy_url}/vnc_auto.html?${query}` };
@@ -105,8 +106,9 @@ export class Guests {
     const { rpc, runtime } = this.parts;
     const { host } = await this.#running(context, id);
     const access = await rpc.computeOn(host).call.get_ajax_console(context, { instance_id: id });
-    const proxy = rpc.target<AjaxProxyRpc>(runtime.flags.ajax_console_proxy_topic);
-    await proxy.cast.authorize_ajax_console(context, grantOf(access));
+    const topic = runtime.flags.ajax_console_proxy_topic;
+    const proxy = rpc.target<AjaxProxyRpc>(topic);
+    await heardOf(topic, proxy.cast.authorize_ajax_console(context, grantOf(access)));
     return { url: `${runtime.flags.ajax_console_proxy_url}/?token=${encodeURIComponent(access.token)}` };
   }
 
@@ -136,4 +138,13 @@ export class Guests {
 
 function grantOf({ token, host, port }: ConsoleAddress): ConsoleAddress {
   return { token, host, port };
+}
+
+/** Throws ConsoleProxyNotReached when the message to a console proxy reaches nobody. */
+async function heardOf(topic: string, sent: Promise<unknown>): Promise<void> {
+  try {
+    await sent;
+  } catch (error) {
+    throw error instanceof MessageNotDelivered ? new ConsoleProxyNotReached(topic) : error;
+  }
 }

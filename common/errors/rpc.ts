@@ -26,6 +26,13 @@ export class RpcTimeout extends NovaError {
 /** The broker is away, or refused or returned the message: nobody will act on it. */
 export class MessageNotDelivered extends NovaError {}
 
+/** No console proxy hears of a console that was granted, so that its URL would be refused. */
+export class ConsoleProxyNotReached extends NovaError {
+  constructor(topic: string) {
+    super(`No console proxy takes the messages of topic ${topic}. Please try again when one runs.`);
+  }
+}
+
 /** Another daemon already consumes the queue of this host. */
 export class HostAlreadyServed extends StartupError {
   constructor(topic: string, host: string) {

@@ -160,6 +160,8 @@ function answerOf(error: unknown, dialect: ErrorDialect): ErrorAnswer {
   switch (type) {
     case 'MessageNotDelivered':
       return unavailable('The message bus cannot be reached. Please try again.');
+    case 'ConsoleProxyNotReached':
+      return unavailable(text);
     case 'ImageServiceUnavailable':
       return unavailable('The image service cannot be reached. Please try again.');
     case 'RpcTimeout':

@@ -24,12 +24,13 @@ async function checkForm(answer: Answer, what: string): Promise<void> {
     expect(Object.keys(document)[0], shown).to.match(/Response$/);
     return;
   }
-  if (answer.status === 503)
+  if (answer.status === 503) {
     expect(
       [...consoles].some((action) => what.startsWith(action)),
       shown,
     ).to.equal(true);
-  else expect(answer.status, shown).to.be.within(400, 499);
+    expect(answer.message, shown).to.match(/^No console proxy takes the messages of topic \w+\./);
+  } else expect(answer.status, shown).to.be.within(400, 499);
   expect(Object.keys(document), shown).to.deep.equal(['Response']);
   const { Errors: [errors] = [], RequestID: [id] = [] } = document['Response']!;
   const [error] = (errors as { Error: Record<string, string[]>[] }).Error;

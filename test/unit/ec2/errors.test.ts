@@ -77,6 +77,12 @@ const table: Row[] = [
     'The database cannot be reached. Please try again.',
     away,
   ],
+  [
+    new errors.ConsoleProxyNotReached('vncproxy'),
+    'Unavailable',
+    'No console proxy takes the messages of topic vncproxy. Please try again when one runs.',
+    away,
+  ],
   [new errors.MessageNotDelivered('away'), 'Unavailable', 'The message bus cannot be reached. Please try again.', away],
   [
     new errors.RpcTimeout('m', 'network', 60),
