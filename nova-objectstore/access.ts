@@ -4,7 +4,8 @@ import { AccessKeyNotFound, ProjectMembershipNotFound, ProjectNotFound, StartupE
 import type { Runtime } from '../common/runtime/runtime.js';
 import type { Bucket } from './bucketStore.js';
 import { S3Refusal } from './refusal.js';
-import { readClaim, type ChunkSigner, type S3Request } from './signatures.js';
+import type { ChunkSigner } from './awsChunked.js';
+import { readClaim, type S3Request } from './signatures.js';
 
 /** Who makes a request, and what he may. */
 export interface Visitor {

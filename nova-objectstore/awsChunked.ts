@@ -1,7 +1,17 @@
 import { createHash } from 'node:crypto';
 import { equalInConstantTime } from '../common/auth/signing.js';
 import { badRequest, notImplemented, S3Refusal } from './refusal.js';
-import type { ChunkSigner } from './signatures.js';
+
+/**
+ * Signs what a body sent chunk by chunk is made of, each after the one before.
+ * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
+ */
+export interface ChunkSigner {
+  /** The signature of the request, which is in front of the first chunk's. */
+  readonly seed: string;
+  /** The signature of a chunk's bytes, or of the trailer's lines, by their SHA-256 (hex). */
+  sign(kind: 'PAYLOAD' | 'TRAILER', previous: string, hash: string): string;
+}
 
 /** How a body in the encoding aws-chunked is made. */
 export interface ChunkForm {

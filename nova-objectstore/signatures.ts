@@ -6,7 +6,7 @@ import {
   signerV4,
   type S3RequestParts,
 } from '../common/auth/signing.js';
-import { readStreamingForm } from './awsChunked.js';
+import { readStreamingForm, type ChunkSigner } from './awsChunked.js';
 import { accessDenied, badRequest, S3Refusal } from './refusal.js';
 
 /** An S3 request of which nothing is trusted yet. */
@@ -28,17 +28,6 @@ export interface Claim {
   verify(secret: string): void;
   /** How the chunks of the body were signed with this secret; null when they were not. */
   chunkSigner(secret: string): ChunkSigner | null;
-}
-
-/**
- * Signs what a body sent chunk by chunk is made of, each after the one before.
- * https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html
- */
-export interface ChunkSigner {
-  /** The signature of the request, which is in front of the first chunk's. */
-  readonly seed: string;
-  /** The signature of a chunk's bytes, or of the trailer's lines, by their SHA-256 (hex). */
-  sign(kind: 'PAYLOAD' | 'TRAILER', previous: string, hash: string): string;
 }
 
 const noChunks = (): null => null;

@@ -5,7 +5,7 @@ import type { ComputeRpc, InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { powerState } from '../virt/driver.js';
 import { unlessLocked } from './locks.js';
-import { networkInfoOf } from './machineSpec.js';
+import { networkInfoOf } from './building/machineSpec.js';
 import { machineName, type ComputeParts } from './parts.js';
 
 type Args<M extends keyof ComputeRpc> = Parameters<ComputeRpc[M]>[0];

@@ -4,13 +4,13 @@ import type { Manager, PeriodicTask } from '../../common/manager.js';
 import { computeMethods, type ComputeRpc } from '../../common/rpc/compute.js';
 import type { RpcHandlers } from '../../common/rpc/types.js';
 import type { VirtDriver } from '../virt/driver.js';
-import { attachVolume } from './attachVolume.js';
+import { attachVolume } from './volumes/attachVolume.js';
 import { Capabilities, updateAvailableResource } from './capabilities.js';
 import { changeOfState } from './changeState.js';
-import { confirmResize } from './confirmResize.js';
+import { confirmResize } from './migrations/confirmResize.js';
 import { consoleAccess, consoleOutput, consoleTopic, diagnostics } from './console.js';
-import { detachVolume } from './detachVolume.js';
-import { finishResize } from './finishResize.js';
+import { detachVolume } from './volumes/detachVolume.js';
+import { finishResize } from './migrations/finishResize.js';
 import {
   addFixedIp,
   injectFile,
@@ -20,25 +20,25 @@ import {
   setAdminPassword,
   updateAgent,
 } from './guest.js';
-import { freeAddressesOfFailedBuilds } from './heldAddresses.js';
+import { freeAddressesOfFailedBuilds } from './building/heldAddresses.js';
 import { compareCpu, hostPowerAction, setHostEnabled } from './host.js';
-import { liveMigration } from './liveMigration.js';
-import { cancelArrival, completeArrival, prepareArrival, removeVolume } from './liveMigrationTarget.js';
+import { liveMigration } from './migrations/liveMigration.js';
+import { cancelArrival, completeArrival, prepareArrival, removeVolume } from './migrations/liveMigrationTarget.js';
 import { getLock, setLock } from './locks.js';
 import { wrapped, type Handler } from './notifications.js';
 import { computeParts, type ComputeParts } from './parts.js';
-import { followEvents, syncPowerStates } from './powerSync.js';
+import { followEvents, syncPowerStates } from './recovery/powerSync.js';
 import { powerChanges } from './powerChanges.js';
-import { prepResize } from './prepResize.js';
+import { prepResize } from './migrations/prepResize.js';
 import { rebootInstance } from './rebootInstance.js';
-import { endOldRescues } from './rescueTimeout.js';
-import { rebuildInstance } from './rebuildInstance.js';
-import { recoverHost, recoverUnfinished } from './recovery.js';
-import { resizeInstance } from './resizeInstance.js';
-import { finishRevertResize, revertResize } from './revertResize.js';
-import { runInstance, startInstance } from './runInstance.js';
+import { endOldRescues } from './recovery/rescueTimeout.js';
+import { rebuildInstance } from './building/rebuildInstance.js';
+import { recoverHost, recoverUnfinished } from './recovery/recovery.js';
+import { resizeInstance } from './migrations/resizeInstance.js';
+import { finishRevertResize, revertResize } from './migrations/revertResize.js';
+import { runInstance, startInstance } from './building/runInstance.js';
 import { refreshFilters, refreshProviderRules, refreshSecurityGroup } from './securityGroups.js';
-import { checkTestFile, createTestFile, removeTestFile } from './sharedStorage.js';
+import { checkTestFile, createTestFile, removeTestFile } from './migrations/sharedStorage.js';
 import { snapshotInstance } from './snapshotInstance.js';
 import { stopInstance } from './stopInstance.js';
 import { terminateInstance } from './terminateInstance.js';

@@ -1,7 +1,7 @@
 import type { InstanceRow } from '../../common/db/rows.js';
 import { powerState, type RescueImage } from '../virt/driver.js';
 import type { ChangeOfState } from './changeState.js';
-import { networkInfoOf } from './machineSpec.js';
+import { networkInfoOf } from './building/machineSpec.js';
 import type { ComputeParts } from './parts.js';
 
 const { running, paused, suspended } = powerState;

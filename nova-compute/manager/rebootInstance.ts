@@ -7,7 +7,7 @@ import { powerState } from '../virt/driver.js';
 import { withClaim } from './claimedWork.js';
 import { reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
-import { networkInfoOf } from './machineSpec.js';
+import { networkInfoOf } from './building/machineSpec.js';
 import { machineName, powerStateOf, type ComputeParts } from './parts.js';
 
 /**

@@ -9,11 +9,11 @@ import type { Delivery } from '../../common/rpc/types.js';
 import { withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { integerId, unlessLocked } from './locks.js';
-import { migrationArgs } from './migrating.js';
+import { migrationArgs } from './migrations/migrating.js';
 import { notifyUsage } from './notifications.js';
 import { machineName, type ComputeParts } from './parts.js';
 import { awaitNetworkReleased, detachAllVolumes, releaseNetwork } from './release.js';
-import { cancelBuild } from './runInstance.js';
+import { cancelBuild } from './building/runInstance.js';
 import { runSteps, type Step } from './steps.js';
 
 /** An instance on its way out. */

@@ -1,11 +1,11 @@
-import type { Context } from '../../common/context.js';
-import type { InstanceClaim } from '../../common/db/instanceClaims.js';
-import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
-import type { RunInstanceArgs } from '../../common/rpc/compute.js';
-import type { NetworkInfo } from '../../common/rpc/network.js';
-import type { MachineSpec, VolumeDisk } from '../virt/driver.js';
-import type { ComputeParts } from './parts.js';
-import type { UndoScope } from './steps.js';
+import type { Context } from '../../../common/context.js';
+import type { InstanceClaim } from '../../../common/db/instanceClaims.js';
+import type { InstanceRow, VolumeRow } from '../../../common/db/rows.js';
+import type { RunInstanceArgs } from '../../../common/rpc/compute.js';
+import type { NetworkInfo } from '../../../common/rpc/network.js';
+import type { MachineSpec, VolumeDisk } from '../../virt/driver.js';
+import type { ComputeParts } from '../parts.js';
+import type { UndoScope } from '../steps.js';
 
 /** What the owner asked for beside what is in the row. None of it can be read again after a crash. */
 export interface BuildWishes {

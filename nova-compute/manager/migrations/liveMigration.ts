@@ -1,23 +1,23 @@
-import type { Context } from '../../common/context.js';
-import { findInstance } from '../../common/db/instances.js';
+import type { Context } from '../../../common/context.js';
+import { findInstance } from '../../../common/db/instances.js';
 import {
   finishLiveMigration,
   recordDestination,
   recordedDestination,
   rollBackLiveMigration,
-} from '../../common/db/liveMigrations.js';
-import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
-import { listVolumesOfInstance } from '../../common/db/volumes.js';
-import { InstanceNotFound, errorText } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { powerState } from '../virt/driver.js';
-import { recordFailure, withClaim } from './claimedWork.js';
-import { reasonOf } from './failures.js';
-import { inLane } from './locks.js';
-import { networkInfoOf } from './machineSpec.js';
-import { machineName, powerStateOf, type ComputeParts } from './parts.js';
+} from '../../../common/db/liveMigrations.js';
+import type { InstanceRow, VolumeRow } from '../../../common/db/rows.js';
+import { listVolumesOfInstance } from '../../../common/db/volumes.js';
+import { InstanceNotFound, errorText } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { powerState } from '../../virt/driver.js';
+import { recordFailure, withClaim } from '../claimedWork.js';
+import { reasonOf } from '../failures.js';
+import { inLane } from '../locks.js';
+import { networkInfoOf } from '../building/machineSpec.js';
+import { machineName, powerStateOf, type ComputeParts } from '../parts.js';
 
 /** A machine on its way out, without its guest noticing. */
 interface Moving {

@@ -1,14 +1,14 @@
-import type { Context } from '../../common/context.js';
-import { newestMigration } from '../../common/db/migrations.js';
-import { listVolumesOfInstance } from '../../common/db/volumes.js';
-import type { MigrationArgs } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { logNothingToDo } from './claimedWork.js';
-import { networkInfoOf } from './machineSpec.js';
+import type { Context } from '../../../common/context.js';
+import { newestMigration } from '../../../common/db/migrations.js';
+import { listVolumesOfInstance } from '../../../common/db/volumes.js';
+import type { MigrationArgs } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { logNothingToDo } from '../claimedWork.js';
+import { networkInfoOf } from '../building/machineSpec.js';
 import { onMigration, type Migrating } from './migrating.js';
-import { notifyUsage } from './notifications.js';
-import type { ComputeParts } from './parts.js';
+import { notifyUsage } from '../notifications.js';
+import type { ComputeParts } from '../parts.js';
 
 /**
  * At the source: removes the machine which was kept for the case that the owner changes their mind (nova 2011.3,

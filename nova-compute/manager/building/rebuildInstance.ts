@@ -1,18 +1,18 @@
-import type { Context } from '../../common/context.js';
-import { changeClaimed, failClaimed, type InstanceClaim } from '../../common/db/instanceClaims.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import type { NetworkInfo } from '../../common/rpc/network.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { powerState, type MachineSpec, type VolumeDisk } from '../virt/driver.js';
-import { withClaim } from './claimedWork.js';
-import { ClaimLost, reasonOf } from './failures.js';
-import { unlessLocked } from './locks.js';
+import type { Context } from '../../../common/context.js';
+import { changeClaimed, failClaimed, type InstanceClaim } from '../../../common/db/instanceClaims.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import { errorText } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import type { NetworkInfo } from '../../../common/rpc/network.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { powerState, type MachineSpec, type VolumeDisk } from '../../virt/driver.js';
+import { withClaim } from '../claimedWork.js';
+import { ClaimLost, reasonOf } from '../failures.js';
+import { unlessLocked } from '../locks.js';
 import { connectedVolumes, injectedFilesOf, machineSpecOf, networkInfoOf } from './machineSpec.js';
-import { notifyUsage } from './notifications.js';
-import { machineName, powerStateOf, type ComputeParts } from './parts.js';
-import { runSteps, type Step } from './steps.js';
+import { notifyUsage } from '../notifications.js';
+import { machineName, powerStateOf, type ComputeParts } from '../parts.js';
+import { runSteps, type Step } from '../steps.js';
 
 /** What a rebuild asks for beside what is in the row. None of it can be read again after a crash. */
 interface RebuildWishes {

@@ -1,12 +1,12 @@
-import type { Context } from '../../common/context.js';
-import { findInstance, getInstance } from '../../common/db/instances.js';
-import { getVolume, listVolumesOfInstance } from '../../common/db/volumes.js';
-import { FixedIpNotFoundForInstance, InstanceNotFound } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { inLane } from './locks.js';
-import { connectedVolumes, machineSpecOf, networkInfoOf } from './machineSpec.js';
-import { machineName, type ComputeParts } from './parts.js';
+import type { Context } from '../../../common/context.js';
+import { findInstance, getInstance } from '../../../common/db/instances.js';
+import { getVolume, listVolumesOfInstance } from '../../../common/db/volumes.js';
+import { FixedIpNotFoundForInstance, InstanceNotFound } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { inLane } from '../locks.js';
+import { connectedVolumes, machineSpecOf, networkInfoOf } from '../building/machineSpec.js';
+import { machineName, type ComputeParts } from '../parts.js';
 
 /**
  * At the destination of a live migration: connects the volumes and makes ready for the machine (nova 2011.3,

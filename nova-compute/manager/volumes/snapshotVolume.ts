@@ -1,8 +1,8 @@
-import { setMappingVolume } from '../../common/db/blockDeviceMappings.js';
-import type { BlockDeviceMappingRow, VolumeRow } from '../../common/db/rows.js';
-import { getVolume } from '../../common/db/volumes.js';
-import { ApiError } from '../../common/errors.js';
-import type { Build } from './buildState.js';
+import { setMappingVolume } from '../../../common/db/blockDeviceMappings.js';
+import type { BlockDeviceMappingRow, VolumeRow } from '../../../common/db/rows.js';
+import { getVolume } from '../../../common/db/volumes.js';
+import { ApiError } from '../../../common/errors.js';
+import type { Build } from '../building/buildState.js';
 
 const pollMs = 1000;
 const longestWaitMs = 15 * 60 * 1000;

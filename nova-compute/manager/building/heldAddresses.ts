@@ -1,9 +1,9 @@
-import type { Context } from '../../common/context.js';
-import { failedBuildsHoldingAddresses } from '../../common/db/fixedIps.js';
-import { findInstance } from '../../common/db/instances.js';
-import { errorText } from '../../common/errors.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { deallocateNetwork } from './release.js';
+import type { Context } from '../../../common/context.js';
+import { failedBuildsHoldingAddresses } from '../../../common/db/fixedIps.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { errorText } from '../../../common/errors.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { deallocateNetwork } from '../release.js';
 
 /**
  * Gives back what instances hold whose build failed on this host. A nova-network which slept until the build had given up

@@ -1,18 +1,18 @@
-import type { Context } from '../../common/context.js';
-import { changedColumns } from '../../common/db/changed.js';
-import { changeInstance } from '../../common/db/instances.js';
-import { getInstanceType } from '../../common/db/instanceTypes.js';
-import { failMigration, finishMigration, isResizing, resizing, typeColumns } from '../../common/db/migrations.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import type { MigrationArgs } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { withClaim } from './claimedWork.js';
-import { ClaimLost, reasonOf } from './failures.js';
-import { connectedVolumes, machineSpecOf, networkInfoOf } from './machineSpec.js';
+import type { Context } from '../../../common/context.js';
+import { changedColumns } from '../../../common/db/changed.js';
+import { changeInstance } from '../../../common/db/instances.js';
+import { getInstanceType } from '../../../common/db/instanceTypes.js';
+import { failMigration, finishMigration, isResizing, resizing, typeColumns } from '../../../common/db/migrations.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import type { MigrationArgs } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { withClaim } from '../claimedWork.js';
+import { ClaimLost, reasonOf } from '../failures.js';
+import { connectedVolumes, machineSpecOf, networkInfoOf } from '../building/machineSpec.js';
 import { onMigration, type Migrating } from './migrating.js';
-import { powerStateOf, type ComputeParts } from './parts.js';
+import { powerStateOf, type ComputeParts } from '../parts.js';
 import { giveBack } from './revertResize.js';
-import { runSteps, type Step } from './steps.js';
+import { runSteps, type Step } from '../steps.js';
 
 /** A machine on its way into this host. */
 interface Arriving extends Migrating {

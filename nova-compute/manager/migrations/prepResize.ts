@@ -1,16 +1,16 @@
-import type { Context } from '../../common/context.js';
-import { failWaitingResize, isResizing, openMigration } from '../../common/db/migrations.js';
-import { changeInstance } from '../../common/db/instances.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import { MigrationError } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { logNothingToDo } from './claimedWork.js';
-import { reasonOf } from './failures.js';
-import { unlessLocked } from './locks.js';
+import type { Context } from '../../../common/context.js';
+import { failWaitingResize, isResizing, openMigration } from '../../../common/db/migrations.js';
+import { changeInstance } from '../../../common/db/instances.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import { MigrationError } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { logNothingToDo } from '../claimedWork.js';
+import { reasonOf } from '../failures.js';
+import { unlessLocked } from '../locks.js';
 import { migrationArgs } from './migrating.js';
-import { notifyUsage, typeName } from './notifications.js';
-import { machineName, type ComputeParts } from './parts.js';
+import { notifyUsage, typeName } from '../notifications.js';
+import { machineName, type ComputeParts } from '../parts.js';
 
 /**
  * At the host which is to get a resized instance: notes the migration, then asks the instance's own host to let go of it

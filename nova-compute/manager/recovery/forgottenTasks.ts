@@ -1,9 +1,9 @@
-import { failClaimed, overdueTasks } from '../../common/db/instanceClaims.js';
-import { findInstance } from '../../common/db/instances.js';
-import { errorText } from '../../common/errors.js';
-import { dbTime, type DbTime } from '../../common/time.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { powerChanges } from './powerChanges.js';
+import { failClaimed, overdueTasks } from '../../../common/db/instanceClaims.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { errorText } from '../../../common/errors.js';
+import { dbTime, type DbTime } from '../../../common/time.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { powerChanges } from '../powerChanges.js';
 
 /** The tasks which the API writes, and which can be done without what came with the message. */
 const repeatable = ['deleting', 'stopping', 'rebooting', ...Object.values(powerChanges).map(({ task }) => task)];

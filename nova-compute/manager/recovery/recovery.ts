@@ -1,24 +1,24 @@
-import type { Context } from '../../common/context.js';
-import { halfAttachedVolumes } from '../../common/db/attachments.js';
-import { changeClaimed, failClaimed, instancesByIds } from '../../common/db/instanceClaims.js';
-import { changeInstance, findInstance, instancesOfHost } from '../../common/db/instances.js';
-import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
-import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
-import { errorText } from '../../common/errors.js';
-import { forEachBounded } from '../../common/lanes.js';
-import { idFromName } from '../../common/names.js';
-import { powerState, type MachineInfo } from '../virt/driver.js';
-import { changeState } from './changeState.js';
-import { nobodysMessage } from './claimedWork.js';
+import type { Context } from '../../../common/context.js';
+import { halfAttachedVolumes } from '../../../common/db/attachments.js';
+import { changeClaimed, failClaimed, instancesByIds } from '../../../common/db/instanceClaims.js';
+import { changeInstance, findInstance, instancesOfHost } from '../../../common/db/instances.js';
+import type { InstanceRow, VolumeRow } from '../../../common/db/rows.js';
+import { virtualInterfacesOfInstances } from '../../../common/db/virtualInterfaces.js';
+import { errorText } from '../../../common/errors.js';
+import { forEachBounded } from '../../../common/lanes.js';
+import { idFromName } from '../../../common/names.js';
+import { powerState, type MachineInfo } from '../../virt/driver.js';
+import { changeState } from '../changeState.js';
+import { nobodysMessage } from '../claimedWork.js';
 import { endForgottenResizes } from './forgottenResizes.js';
 import { forgottenTasks, giveUpForgottenRebuilds } from './forgottenTasks.js';
-import { recoverLiveMigration } from './liveMigration.js';
-import { machineSpecOf } from './machineSpec.js';
-import { notifyUsage } from './notifications.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { changeOfTask } from './powerChanges.js';
-import { reboot } from './rebootInstance.js';
-import { recoverRebuild } from './rebuildInstance.js';
+import { recoverLiveMigration } from '../migrations/liveMigration.js';
+import { machineSpecOf } from '../building/machineSpec.js';
+import { notifyUsage } from '../notifications.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { changeOfTask } from '../powerChanges.js';
+import { reboot } from '../rebootInstance.js';
+import { recoverRebuild } from '../building/rebuildInstance.js';
 import {
   forgottenMoves,
   migrationsOfStrangers,
@@ -27,11 +27,11 @@ import {
   recoverResize,
   removeRemains,
 } from './recoverMigrations.js';
-import { deallocateNetwork, detachAllVolumes, undoAttachment } from './release.js';
-import { startLost } from './runInstance.js';
-import { isSnapshotTask, recoverSnapshot } from './snapshotInstance.js';
-import { stop } from './stopInstance.js';
-import { terminate } from './terminateInstance.js';
+import { deallocateNetwork, detachAllVolumes, undoAttachment } from '../release.js';
+import { startLost } from '../building/runInstance.js';
+import { isSnapshotTask, recoverSnapshot } from '../snapshotInstance.js';
+import { stop } from '../stopInstance.js';
+import { terminate } from '../terminateInstance.js';
 
 /** Tasks of an instance which this host has claimed to build. */
 const buildTasks: readonly (string | null)[] = ['networking', 'block_device_mapping', 'spawning'];

@@ -1,12 +1,12 @@
-import type { Context } from '../../common/context.js';
-import { metadataOfInstance } from '../../common/db/instanceClaims.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import { listVolumesOfInstance } from '../../common/db/volumes.js';
-import type { NetworkInfo } from '../../common/rpc/network.js';
-import { connectVolume } from '../../common/volumes/connector.js';
-import type { MachineSpec, VolumeDisk } from '../virt/driver.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { fetchNetworkInfo } from './release.js';
+import type { Context } from '../../../common/context.js';
+import { metadataOfInstance } from '../../../common/db/instanceClaims.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import { listVolumesOfInstance } from '../../../common/db/volumes.js';
+import type { NetworkInfo } from '../../../common/rpc/network.js';
+import { connectVolume } from '../../../common/volumes/connector.js';
+import type { MachineSpec, VolumeDisk } from '../../virt/driver.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { fetchNetworkInfo } from '../release.js';
 
 /** What of a machine is not in its instance's row. */
 export interface Surroundings {

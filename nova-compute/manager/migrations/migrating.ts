@@ -1,12 +1,12 @@
-import type { Context } from '../../common/context.js';
-import { findInstance } from '../../common/db/instances.js';
-import { getMigration } from '../../common/db/migrations.js';
-import type { InstanceRow, MigrationRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
-import type { MigrationArgs } from '../../common/rpc/compute.js';
-import { ClaimLost } from './failures.js';
-import { inLane } from './locks.js';
-import { machineName, type ComputeParts } from './parts.js';
+import type { Context } from '../../../common/context.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { getMigration } from '../../../common/db/migrations.js';
+import type { InstanceRow, MigrationRow } from '../../../common/db/rows.js';
+import { errorText } from '../../../common/errors.js';
+import type { MigrationArgs } from '../../../common/rpc/compute.js';
+import { ClaimLost } from '../failures.js';
+import { inLane } from '../locks.js';
+import { machineName, type ComputeParts } from '../parts.js';
 
 /** One step of a resize, as one of the two hosts sees it. */
 export interface Migrating {

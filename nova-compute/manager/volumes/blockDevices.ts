@@ -1,9 +1,9 @@
-import { blockDeviceMappingsOf } from '../../common/db/blockDeviceMappings.js';
-import type { BlockDeviceMappingRow, VolumeRow } from '../../common/db/rows.js';
-import { claimVolumeForAttach, getVolume } from '../../common/db/volumes.js';
-import { ApiError, VolumeNotFound } from '../../common/errors.js';
-import { connectVolume } from '../../common/volumes/connector.js';
-import type { Build } from './buildState.js';
+import { blockDeviceMappingsOf } from '../../../common/db/blockDeviceMappings.js';
+import type { BlockDeviceMappingRow, VolumeRow } from '../../../common/db/rows.js';
+import { claimVolumeForAttach, getVolume } from '../../../common/db/volumes.js';
+import { ApiError, VolumeNotFound } from '../../../common/errors.js';
+import { connectVolume } from '../../../common/volumes/connector.js';
+import type { Build } from '../building/buildState.js';
 import { createVolumeFromSnapshot } from './snapshotVolume.js';
 
 /**

@@ -1,11 +1,11 @@
-import type { Context } from '../../common/context.js';
-import { changeInstance, findInstance, instancesOfHost } from '../../common/db/instances.js';
-import { errorText } from '../../common/errors.js';
-import { dbTime } from '../../common/time.js';
-import { changeState } from './changeState.js';
-import { nobodysMessage } from './claimedWork.js';
-import type { ComputeParts } from './parts.js';
-import { powerChanges } from './powerChanges.js';
+import type { Context } from '../../../common/context.js';
+import { changeInstance, findInstance, instancesOfHost } from '../../../common/db/instances.js';
+import { errorText } from '../../../common/errors.js';
+import { dbTime } from '../../../common/time.js';
+import { changeState } from '../changeState.js';
+import { nobodysMessage } from '../claimedWork.js';
+import type { ComputeParts } from '../parts.js';
+import { powerChanges } from '../powerChanges.js';
 
 /**
  * Brings instances back which have been rescued for longer than rescue_timeout seconds (nova 2011.3,

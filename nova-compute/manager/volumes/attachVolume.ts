@@ -1,14 +1,14 @@
-import type { Context } from '../../common/context.js';
-import { recordAttachment } from '../../common/db/attachments.js';
-import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
-import { claimVolumeForAttach, getVolume, releaseVolume } from '../../common/db/volumes.js';
-import { ApiError, InstanceNotRunning, InvalidInput } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { connectVolume, disconnectVolume } from '../../common/volumes/connector.js';
-import { unlessLocked } from './locks.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { runSteps, type Step } from './steps.js';
+import type { Context } from '../../../common/context.js';
+import { recordAttachment } from '../../../common/db/attachments.js';
+import type { InstanceRow, VolumeRow } from '../../../common/db/rows.js';
+import { claimVolumeForAttach, getVolume, releaseVolume } from '../../../common/db/volumes.js';
+import { ApiError, InstanceNotRunning, InvalidInput } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { connectVolume, disconnectVolume } from '../../../common/volumes/connector.js';
+import { unlessLocked } from '../locks.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { runSteps, type Step } from '../steps.js';
 
 interface Attachment {
   readonly parts: ComputeParts;

@@ -1,15 +1,15 @@
-import type { Context } from '../../common/context.js';
-import { findInstance } from '../../common/db/instances.js';
-import { overdueLiveMigrations } from '../../common/db/liveMigrations.js';
-import { isResizing, migrationsInto, newestMigration, newestMigrations } from '../../common/db/migrations.js';
-import type { InstanceRow, MigrationRow } from '../../common/db/rows.js';
-import type { MachineInfo } from '../virt/driver.js';
-import { removeKept } from './confirmResize.js';
+import type { Context } from '../../../common/context.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { overdueLiveMigrations } from '../../../common/db/liveMigrations.js';
+import { isResizing, migrationsInto, newestMigration, newestMigrations } from '../../../common/db/migrations.js';
+import type { InstanceRow, MigrationRow } from '../../../common/db/rows.js';
+import type { MachineInfo } from '../../virt/driver.js';
+import { removeKept } from '../migrations/confirmResize.js';
 import { forgottenBefore } from './forgottenTasks.js';
-import { migrationArgs } from './migrating.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { sendOn, takeBack } from './resizeInstance.js';
-import { giveBack } from './revertResize.js';
+import { migrationArgs } from '../migrations/migrating.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { sendOn, takeBack } from '../migrations/resizeInstance.js';
+import { giveBack } from '../migrations/revertResize.js';
 
 /**
  * A resize out of this host which was cut off, in the instance's lane. Before the disk had gone the machine is started

@@ -1,20 +1,20 @@
-import type { Context } from '../../common/context.js';
-import { changedColumns } from '../../common/db/changed.js';
-import { failInstance } from '../../common/db/instanceActions.js';
-import { changeInstance } from '../../common/db/instances.js';
-import { getInstanceType } from '../../common/db/instanceTypes.js';
-import { changeMigration, newestMigration, typeColumns } from '../../common/db/migrations.js';
-import { listVolumesOfInstance } from '../../common/db/volumes.js';
-import type { MigrationArgs } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { powerState } from '../virt/driver.js';
-import { logNothingToDo, withClaim } from './claimedWork.js';
-import { reasonOf } from './failures.js';
-import { networkInfoOf } from './machineSpec.js';
+import type { Context } from '../../../common/context.js';
+import { changedColumns } from '../../../common/db/changed.js';
+import { failInstance } from '../../../common/db/instanceActions.js';
+import { changeInstance } from '../../../common/db/instances.js';
+import { getInstanceType } from '../../../common/db/instanceTypes.js';
+import { changeMigration, newestMigration, typeColumns } from '../../../common/db/migrations.js';
+import { listVolumesOfInstance } from '../../../common/db/volumes.js';
+import type { MigrationArgs } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { powerState } from '../../virt/driver.js';
+import { logNothingToDo, withClaim } from '../claimedWork.js';
+import { reasonOf } from '../failures.js';
+import { networkInfoOf } from '../building/machineSpec.js';
 import { migrationArgs, onMigration, type Migrating } from './migrating.js';
-import { notifyUsage } from './notifications.js';
-import { powerStateOf, type ComputeParts } from './parts.js';
+import { notifyUsage } from '../notifications.js';
+import { powerStateOf, type ComputeParts } from '../parts.js';
 
 /** Tasks in which an instance may be while its resize is taken back; the last is the word of 2011.3's own API. */
 const revertable: readonly (string | null)[] = ['resize_verify', 'resize_reverting', null];

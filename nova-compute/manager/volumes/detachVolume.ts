@@ -1,13 +1,13 @@
-import type { Context } from '../../common/context.js';
-import { recordDetachment } from '../../common/db/attachments.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import { getVolume } from '../../common/db/volumes.js';
-import { InvalidInput } from '../../common/errors.js';
-import type { InstanceId } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { unlessLocked } from './locks.js';
-import { machineName, type ComputeParts } from './parts.js';
+import type { Context } from '../../../common/context.js';
+import { recordDetachment } from '../../../common/db/attachments.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import { getVolume } from '../../../common/db/volumes.js';
+import { InvalidInput } from '../../../common/errors.js';
+import type { InstanceId } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { unlessLocked } from '../locks.js';
+import { machineName, type ComputeParts } from '../parts.js';
 
 type Args = { instance_id: InstanceId; volume_id: number };
 

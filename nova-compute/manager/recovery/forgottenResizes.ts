@@ -1,19 +1,19 @@
-import type { Context } from '../../common/context.js';
-import { instancesByIds } from '../../common/db/instanceClaims.js';
-import { findInstance } from '../../common/db/instances.js';
-import { isResizing, newestMigration, newestMigrations, touchMigration } from '../../common/db/migrations.js';
-import type { InstanceRow, MigrationRow } from '../../common/db/rows.js';
-import { findService, serviceIsUp } from '../../common/db/services.js';
-import { errorText } from '../../common/errors.js';
-import { idFromName } from '../../common/names.js';
-import type { MachineInfo } from '../virt/driver.js';
-import { nobodysMessage } from './claimedWork.js';
+import type { Context } from '../../../common/context.js';
+import { instancesByIds } from '../../../common/db/instanceClaims.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { isResizing, newestMigration, newestMigrations, touchMigration } from '../../../common/db/migrations.js';
+import type { InstanceRow, MigrationRow } from '../../../common/db/rows.js';
+import { findService, serviceIsUp } from '../../../common/db/services.js';
+import { errorText } from '../../../common/errors.js';
+import { idFromName } from '../../../common/names.js';
+import type { MachineInfo } from '../../virt/driver.js';
+import { nobodysMessage } from '../claimedWork.js';
 import { forgottenBefore } from './forgottenTasks.js';
-import { migrationArgs, type Migrating } from './migrating.js';
-import type { ComputeParts } from './parts.js';
+import { migrationArgs, type Migrating } from '../migrations/migrating.js';
+import type { ComputeParts } from '../parts.js';
 import { removeRemains } from './recoverMigrations.js';
-import { sendOn, takeBack } from './resizeInstance.js';
-import { takeUpAgain } from './revertResize.js';
+import { sendOn, takeBack } from '../migrations/resizeInstance.js';
+import { takeUpAgain } from '../migrations/revertResize.js';
 
 /**
  * Ends resizes out of this host of whose destination nothing was heard for scheduling_timeout. While its nova-compute is

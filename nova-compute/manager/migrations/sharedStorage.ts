@@ -1,5 +1,5 @@
-import { InvalidInput } from '../../common/errors.js';
-import type { ComputeParts } from './parts.js';
+import { InvalidInput } from '../../../common/errors.js';
+import type { ComputeParts } from '../parts.js';
 
 /** As Python's tempfile names them. What comes in a message must be such a name: no other file is looked at or removed. */
 const nameForm = /^tmp[A-Za-z0-9_]{6,32}$/;

@@ -1,16 +1,16 @@
-import type { Context } from '../../common/context.js';
-import { changedColumns } from '../../common/db/changed.js';
-import { getInstanceType } from '../../common/db/instanceTypes.js';
-import { changeMigration, failMigration, isResizing, typeColumns } from '../../common/db/migrations.js';
-import { errorText } from '../../common/errors.js';
-import type { MigrationArgs } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
-import { powerState } from '../virt/driver.js';
-import { recordFailure, withClaim } from './claimedWork.js';
-import { reasonOf } from './failures.js';
-import { networkInfoOf } from './machineSpec.js';
+import type { Context } from '../../../common/context.js';
+import { changedColumns } from '../../../common/db/changed.js';
+import { getInstanceType } from '../../../common/db/instanceTypes.js';
+import { changeMigration, failMigration, isResizing, typeColumns } from '../../../common/db/migrations.js';
+import { errorText } from '../../../common/errors.js';
+import type { MigrationArgs } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
+import { powerState } from '../../virt/driver.js';
+import { recordFailure, withClaim } from '../claimedWork.js';
+import { reasonOf } from '../failures.js';
+import { networkInfoOf } from '../building/machineSpec.js';
 import { migrationArgs, onMigration, type Migrating } from './migrating.js';
-import { powerStateOf, type ComputeParts } from './parts.js';
+import { powerStateOf, type ComputeParts } from '../parts.js';
 
 /**
  * At the source: powers the machine off, brings its disk to the destination, and asks that to go on (nova 2011.3,

@@ -1,19 +1,19 @@
-import { Context } from '../../common/context.js';
-import { claimForRun, claimForStart, failClaimed } from '../../common/db/instanceClaims.js';
-import { findInstance } from '../../common/db/instances.js';
-import type { InstanceRow } from '../../common/db/rows.js';
-import { errorText } from '../../common/errors.js';
-import type { InstanceId, RunInstanceArgs } from '../../common/rpc/compute.js';
-import type { Delivery } from '../../common/rpc/types.js';
+import { Context } from '../../../common/context.js';
+import { claimForRun, claimForStart, failClaimed } from '../../../common/db/instanceClaims.js';
+import { findInstance } from '../../../common/db/instances.js';
+import type { InstanceRow } from '../../../common/db/rows.js';
+import { errorText } from '../../../common/errors.js';
+import type { InstanceId, RunInstanceArgs } from '../../../common/rpc/compute.js';
+import type { Delivery } from '../../../common/rpc/types.js';
 import { buildSteps, freeNetwork, undoScope } from './build.js';
 import { claimOf, type Build, type BuildWishes } from './buildState.js';
-import { nobodysMessage, withClaim } from './claimedWork.js';
-import { ClaimLost, reasonOf } from './failures.js';
-import { inLane, unlessLocked } from './locks.js';
+import { nobodysMessage, withClaim } from '../claimedWork.js';
+import { ClaimLost, reasonOf } from '../failures.js';
+import { inLane, unlessLocked } from '../locks.js';
 import { injectedFilesOf } from './machineSpec.js';
-import { notifyUsage } from './notifications.js';
-import { machineName, type ComputeParts } from './parts.js';
-import { runSteps, type UndoScope } from './steps.js';
+import { notifyUsage } from '../notifications.js';
+import { machineName, type ComputeParts } from '../parts.js';
+import { runSteps, type UndoScope } from '../steps.js';
 
 const nothingMore: BuildWishes = { requestedNetworks: null, injectedFiles: [], adminPassword: null };
 

@@ -1,8 +1,8 @@
-import { idleInstancesOfHost, writePowerState } from '../../common/db/instanceClaims.js';
-import { idFromName } from '../../common/names.js';
-import { errorText } from '../../common/errors.js';
-import { powerState, type MachineEvent } from '../virt/driver.js';
-import { machineName, type ComputeParts } from './parts.js';
+import { idleInstancesOfHost, writePowerState } from '../../../common/db/instanceClaims.js';
+import { idFromName } from '../../../common/names.js';
+import { errorText } from '../../../common/errors.js';
+import { powerState, type MachineEvent } from '../../virt/driver.js';
+import { machineName, type ComputeParts } from '../parts.js';
 
 /** Ids in one UPDATE; SQLite takes no more than some thousand parameters. */
 const batch = 500;

@@ -1,16 +1,16 @@
-import { changeClaimed, stillClaimed } from '../../common/db/instanceClaims.js';
-import { findInstance } from '../../common/db/instances.js';
-import { releaseVolume } from '../../common/db/volumes.js';
-import { NovaPlainError, errorText } from '../../common/errors.js';
-import { requireFit } from '../../common/images/fit.js';
-import { disconnectVolume } from '../../common/volumes/connector.js';
-import { powerState, type MachineSpec } from '../virt/driver.js';
-import { mapVolumes } from './blockDevices.js';
+import { changeClaimed, stillClaimed } from '../../../common/db/instanceClaims.js';
+import { findInstance } from '../../../common/db/instances.js';
+import { releaseVolume } from '../../../common/db/volumes.js';
+import { NovaPlainError, errorText } from '../../../common/errors.js';
+import { requireFit } from '../../../common/images/fit.js';
+import { disconnectVolume } from '../../../common/volumes/connector.js';
+import { powerState, type MachineSpec } from '../../virt/driver.js';
+import { mapVolumes } from '../volumes/blockDevices.js';
 import { claimOf, type Build } from './buildState.js';
-import { ClaimLost } from './failures.js';
+import { ClaimLost } from '../failures.js';
 import { machineSpecOf } from './machineSpec.js';
-import { deallocateNetwork } from './release.js';
-import type { Step, UndoScope } from './steps.js';
+import { deallocateNetwork } from '../release.js';
+import type { Step, UndoScope } from '../steps.js';
 
 /** From a claimed row (building, networking) to a running machine and an active row. */
 export const buildSteps: readonly Step<Build>[] = [
