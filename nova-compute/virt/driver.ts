@@ -1,3 +1,4 @@
+import type { ComputeNodeRow, NumberedRow } from '../../common/db/rows.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
 
 /** Power states of `instances.power_state`; 0 to 6 are libvirt's domain states (nova 2011.3, nova/compute/power_state.py). */
@@ -77,17 +78,7 @@ export interface MachineEvent {
 }
 
 /** The host's figures for a compute_nodes row; null where the driver writes none (nova 2011.3's fake driver). */
-export interface HostResources {
-  vcpus: number;
-  memory_mb: number;
-  local_gb: number;
-  vcpus_used: number;
-  memory_mb_used: number;
-  local_gb_used: number;
-  hypervisor_type: string;
-  hypervisor_version: number;
-  cpu_info: string;
-}
+export type HostResources = Omit<ComputeNodeRow, keyof NumberedRow | 'service_id'>;
 
 /**
  * What a hypervisor must be able to do. Every driver passes the same test file. Methods are idempotent: a repeated call
