@@ -22,6 +22,8 @@ export interface Bench {
   say(line: string): void;
   /** The measurement is to be short: a tenth of the work, for trying the bench out. */
   readonly quick: boolean;
+  /** How long churn lasts. */
+  readonly minutes: number;
 }
 
 /** A measurement which gives some lines of the table. */

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { benchFlags, Servers } from './cloud.js';
 import { passes, type Figure, type Measurement } from './figure.js';
+import { churn } from './lines/churn.js';
 import { embedded } from './lines/embedded.js';
 import { growth } from './lines/growth.js';
 import { instances } from './lines/instances.js';
@@ -10,15 +11,19 @@ import { scheduler } from './lines/scheduler.js';
 import { start } from './lines/start.js';
 import { head, table } from './table.js';
 
-const measurements: readonly Measurement[] = [start, instances, keyPairs, rpc, scheduler, growth, embedded];
+const measurements: readonly Measurement[] = [start, instances, keyPairs, rpc, scheduler, growth, embedded, churn];
 
-const usage = `Usage: npm run bench -- [--quick] [MEASUREMENT…]
+/** Of churn; an hour of it is for who asks. */
+const defaultMinutes = 2;
+
+const usage = `Usage: npm run bench -- [--quick] [--minutes=N] [MEASUREMENT…]
 
 Measures the product on a PostgreSQL and a RabbitMQ of its own and prints a table. Without a name all are measured:
 
 ${measurements.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join('\n')}
 
   --quick     a tenth of the work: to see that it runs, the figures mean little
+  --minutes   how long churn lasts: ${defaultMinutes} when absent, 60 to know whether memory is flat
   --help      this text
 `;
 
@@ -27,13 +32,18 @@ async function main(args: readonly string[]): Promise<number> {
   const { values, positionals } = parseArgs({
     args: [...args],
     allowPositionals: true,
-    options: { help: { type: 'boolean' }, quick: { type: 'boolean' } },
+    options: { help: { type: 'boolean' }, quick: { type: 'boolean' }, minutes: { type: 'string' } },
   });
   const unknown = positionals.filter((name) => !measurements.some((one) => one.name === name));
   if (values.help === true || unknown.length > 0) {
     if (unknown.length > 0) process.stderr.write(`bench: there is no measurement ${unknown.join(', ')}\n`);
     (unknown.length > 0 ? process.stderr : process.stdout).write(usage);
     return unknown.length > 0 ? 2 : 0;
+  }
+  const minutes = Number(values.minutes ?? defaultMinutes);
+  if (!(minutes >= 1)) {
+    process.stderr.write(`bench: --minutes=${values.minutes} is not a number of 1 or more\n`);
+    return 2;
   }
   const chosen = measurements.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
@@ -42,7 +52,7 @@ async function main(args: readonly string[]): Promise<number> {
   try {
     for (const measurement of chosen) {
       say(measurement.name);
-      figures.push(...(await measurement.run({ servers, say, quick: values.quick ?? false })));
+      figures.push(...(await measurement.run({ servers, say, quick: values.quick ?? false, minutes })));
     }
   } finally {
     await servers.stop();
