@@ -16,7 +16,7 @@ export interface Exchange {
   readonly body?: string;
   readonly body64?: string;
   /** The exchange, as `folder/name`, whose answer stands for this one: the original refused signature version 4. */
-  readonly like?: string | null;
+  readonly like?: string;
   /**
    * Not recorded, or not to be compared: it makes what the exchanges after it need. Either a request like the recorded
    * ones, or an action's `params`.
@@ -27,6 +27,8 @@ export interface Exchange {
   readonly params?: Readonly<Record<string, string>>;
   /** The recorded ids of what a setup makes. */
   readonly makes?: readonly string[];
+  /** Instead of a request: takes away all that the exchanges before it made, so that a request finds what it found before. */
+  readonly afresh?: true;
   readonly status?: number;
   readonly type?: string;
   readonly answer?: string;
@@ -70,13 +72,21 @@ export function exchangesOf(folder: string): readonly Exchange[] {
   return exchanges;
 }
 
+/** The names of all exchanges which were recorded of a folder: what is compared must be these. */
+export function recordedNames(folder: Folder): string[] {
+  const text = readFileSync(new URL('http/recorded.json', recordings), 'utf8');
+  const counts = (JSON.parse(text) as Record<Folder, Readonly<Record<string, number>>>)[folder];
+  return Object.entries(counts).flatMap(([name, count]) =>
+    count === 1 ? [name] : Array.from({ length: count }, (_, index) => `${name}#${index}`),
+  );
+}
+
 /** The exchange whose answer an exchange's answer is compared with: itself, or the one it is `like`. */
-export function answered(exchange: Exchange): Exchange | undefined {
+export function answered(exchange: Exchange): Exchange {
   if (exchange.status !== undefined) return exchange;
-  if (exchange.like == null) return undefined;
-  const [folder = '', name] = exchange.like.split('/');
+  const [folder = '', name] = exchange.like?.split('/') ?? [];
   const like = exchangesOf(folder).find((other) => other.name === name);
-  if (like === undefined) throw new Error(`${exchange.name} is like ${exchange.like}, which there isn't`);
+  if (like === undefined) throw new Error(`${exchange.name} is like ${exchange.like ?? 'nothing'}, which there isn't`);
   return like;
 }
 

@@ -32,7 +32,7 @@ const isRead = (action: string, method: string): boolean =>
 
 /** Replays the exchanges of one folder on a cloud, one after the other. */
 export class Replayer {
-  readonly #ids: Ids;
+  #ids: Ids;
   /** Our fixed addresses by the recorded ones. */
   readonly #addresses = new Map<string, string>();
 
@@ -41,9 +41,18 @@ export class Replayer {
     private readonly folder: string,
     private readonly exceptions: Exceptions,
   ) {
-    const [kernel = '', ramdisk = '', base = '', plain = ''] = cloud.images;
+    this.#ids = this.#imageIds();
+  }
+
+  #imageIds(): Ids {
+    const [kernel = '', ramdisk = '', base = '', plain = ''] = this.cloud.images;
     // The instances which asked for metadata ran when the image had no kernel of its own yet.
-    this.#ids = new Ids(folder === 'metadata' ? [kernel, ramdisk, plain, base] : cloud.images);
+    return new Ids(this.folder === 'metadata' ? [kernel, ramdisk, plain, base] : this.cloud.images);
+  }
+
+  async #startAfresh(): Promise<void> {
+    await this.cloud.reset();
+    this.#ids = this.#imageIds();
   }
 
   /** Does what the exchanges after it need. */
@@ -69,8 +78,8 @@ export class Replayer {
 
   /** Sends an exchange's request and compares the answers. What sets something up gives no differences. */
   async replay(exchange: Exchange): Promise<Outcome> {
-    if (exchange.params !== undefined) {
-      await this.#setUp(exchange);
+    if (exchange.params !== undefined || exchange.afresh) {
+      await (exchange.afresh ? this.#startAfresh() : this.#setUp(exchange));
       return { exchange, found: [], unexpected: [], text: '' };
     }
     const action = paramsOf(exchange).get('Action') ?? '';
@@ -106,7 +115,6 @@ export class Replayer {
 
   #differences(exchange: Exchange, ours: AnswerText): string[] {
     const original = answered(exchange);
-    if (original === undefined) return [];
     const { status = 0, type = '', answer = '', answer64 } = original;
     const text =
       answer64 === undefined
