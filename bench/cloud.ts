@@ -149,6 +149,6 @@ export function cpuSeconds(pid: number): number {
 }
 
 /** What a process and those below it have used. */
-function treeCpuSeconds(pid: number): number {
+export function treeCpuSeconds(pid: number): number {
   return childrenOf(pid).reduce((sum, child) => sum + treeCpuSeconds(child), cpuSeconds(pid));
 }

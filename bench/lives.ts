@@ -6,6 +6,8 @@ import { BenchClient } from './client.js';
 const pollMs = 250;
 /** How long a step of a life may take. */
 const patienceMs = 120_000;
+/** Of the errors, how many are told at once. */
+const mostSaid = 50;
 
 /** Users of a cloud who each run an instance, do something with it, and end it. Each call has a connection of its own. */
 export class Lives {
@@ -17,6 +19,7 @@ export class Lives {
   constructor(
     private readonly environment: ClientEnvironment,
     private readonly lifeMs: number,
+    private readonly say: (line: string) => void,
   ) {}
 
   get begun(): number {
@@ -36,9 +39,15 @@ export class Lives {
   begin(): void {
     const index = this.#begun++;
     const life: Promise<void> = this.#live(index)
-      .catch((error: unknown) => void this.#errors.push(error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => this.#note(error))
       .finally(() => this.#alive.delete(life));
     this.#alive.add(life);
+  }
+
+  #note(error: unknown): void {
+    const text = error instanceof Error ? error.message : String(error);
+    this.#errors.push(text);
+    if (this.#errors.length <= mostSaid) this.say(text.slice(0, 600));
   }
 
   async ended(): Promise<void> {

@@ -4,6 +4,7 @@ import { amqpTransport } from '../../common/rpc/amqp.js';
 import { createRpc } from '../../common/rpc/client.js';
 import { RealRuntime } from '../../common/runtime/real.js';
 import { startChild } from '../child.js';
+import { cpuSeconds, treeCpuSeconds } from '../cloud.js';
 import type { Figure, Measurement } from '../figure.js';
 import { rawCallers } from '../raw/amqp.js';
 import { noLog, type EchoRpc } from '../raw/echo.js';
@@ -24,18 +25,28 @@ export const rpc: Measurement = {
     const flags = { ...broker.flags(vhost), host: 'bench' };
     const count = bench.quick ? 500 : 5000;
     const figures: Figure[] = [];
-    const measure = async (call: (index: number) => Promise<unknown>, parallel: number): Promise<number> => {
+    const measure = async (
+      call: (index: number) => Promise<unknown>,
+      parallel: number,
+      server: number,
+    ): Promise<Measured> => {
       const many = parallel === 1 ? count : count * 4;
       await rounds(call, parallel, many / 5);
-      return many / (await rounds(call, parallel, many));
+      const used = (): number[] => [cpuSeconds(process.pid), cpuSeconds(server), treeCpuSeconds(broker.pid!)];
+      const before = used();
+      const rate = many / (await rounds(call, parallel, many));
+      return { rate, cpu: used().map((seconds, index) => ((seconds - before[index]!) / many) * 1e6) };
     };
 
     bench.say('amqplib alone');
-    const raw = new Map<number, number>();
+    const raw = new Map<number, Measured>();
     const rawServer = await startChild('./raw/echo.js', { kind: 'raw', url, topic: 'bench_raw', flags });
     const { callers, close } = await rawCallers(url, inFlight);
     for (const parallel of [1, inFlight]) {
-      raw.set(parallel, await measure((index) => callers[index]!.call('bench_raw', value), parallel));
+      raw.set(
+        parallel,
+        await measure((index) => callers[index]!.call('bench_raw', value), parallel, rawServer.child.pid),
+      );
     }
     await close();
     await rawServer.child.stop();
@@ -47,15 +58,20 @@ export const rpc: Measurement = {
     await transport.connect();
     const target = createRpc(runtime, transport).target<EchoRpc>('bench');
     for (const parallel of [1, inFlight]) {
-      const measured = await measure(() => target.call.echo(adminContext(runtime), { value }), parallel);
+      const measured = await measure(
+        () => target.call.echo(adminContext(runtime), { value }),
+        parallel,
+        server.child.pid,
+      );
       const alone = raw.get(parallel)!;
       const what = parallel === 1 ? 'one at a time' : `${parallel} in flight`;
       figures.push({
         what: `rpc.call, ${what}: share of amqplib alone`,
-        measured: (measured / alone) * 100,
+        measured: (measured.rate / alone.rate) * 100,
         unit: ' %',
         least: share * 100,
-        raw: `${Math.round(alone)}/s, ours ${Math.round(measured)}/s`,
+        raw: `${Math.round(alone.rate)}/s, ours ${Math.round(measured.rate)}/s`,
+        note: `CPU µs each of caller, server, RabbitMQ: ${shown(alone)}, ours ${shown(measured)}`,
       });
     }
     await transport.close();
@@ -63,6 +79,18 @@ export const rpc: Measurement = {
     return figures;
   },
 };
+
+interface Measured {
+  /** Calls a second. */
+  readonly rate: number;
+  /** Microseconds of CPU for each call: of the caller, the server, RabbitMQ. */
+  readonly cpu: readonly number[];
+}
+
+function shown({ cpu }: Measured): string {
+  const sum = cpu.reduce((all, one) => all + one, 0);
+  return `${cpu.map((one) => one.toFixed(0)).join(' + ')} = ${sum.toFixed(0)}`;
+}
 
 async function rounds(call: (index: number) => Promise<unknown>, parallel: number, count: number): Promise<number> {
   let next = 0;
