@@ -1,5 +1,5 @@
 import { addVolumeMapping, deleteVolumeMapping } from './blockDeviceMappings.js';
-import type { Db, Queryable } from './db.js';
+import { placeholders, type Db, type Queryable } from './db.js';
 import type { VolumeRow } from './rows.js';
 import { releaseVolume } from './volumes.js';
 
@@ -36,14 +36,21 @@ export async function recordDetachment(db: Db, instanceId: number, volumeId: num
 
 /**
  * Volumes which instances of a host hold although nothing says so: no mapping was noted (the daemon died in between), or
- * the instance is deleted. Instances at which somebody works are left out. By id.
+ * the instance is deleted. Instances at which somebody works are left out. By id; of these instances alone when they are
+ * given.
  */
-export async function halfAttachedVolumes(db: Queryable, host: string): Promise<VolumeRow[]> {
+export async function halfAttachedVolumes(
+  db: Queryable,
+  host: string,
+  instanceIds?: readonly number[],
+): Promise<VolumeRow[]> {
+  const some = instanceIds === undefined ? '' : ` AND v.instance_id IN ${placeholders(instanceIds)}`;
   return db.all<VolumeRow>(
     'SELECT v.* FROM volumes v JOIN instances i ON i.id = v.instance_id ' +
       'WHERE v.deleted = ? AND i.host = ? AND (i.deleted = ? OR (i.task_state IS NULL AND NOT EXISTS (' +
       'SELECT b.id FROM block_device_mapping b ' +
-      'WHERE b.instance_id = i.id AND b.volume_id = v.id AND b.deleted = ?))) ORDER BY v.id',
-    [false, host, true, false],
+      'WHERE b.instance_id = i.id AND b.volume_id = v.id AND b.deleted = ?)))' +
+      `${some} ORDER BY v.id`,
+    [false, host, true, false, ...(instanceIds ?? [])],
   );
 }

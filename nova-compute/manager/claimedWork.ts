@@ -1,7 +1,7 @@
 import type { InstanceRow } from '../../common/db/rows.js';
 import { DBError, errorText } from '../../common/errors.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import { ClaimLost } from './failures.js';
+import { ClaimLost, lineOf } from './failures.js';
 import { machineName, type ComputeParts } from './parts.js';
 
 /** What the recovery does: no message is waiting to be acknowledged. */
@@ -18,6 +18,8 @@ export interface ClaimedWork {
   /** Takes the work, or sees that it is (still) this daemon's: false when there is nothing to do. */
   claim(): Promise<boolean>;
   run(): Promise<void>;
+  /** What no reason may hold, whoever gives it. */
+  readonly secrets?: readonly (string | null)[];
   /** Writes what has become of the instance, and why. Not called when the claim was lost: it is another's to say. */
   fail(error: unknown): Promise<unknown>;
 }
@@ -37,8 +39,9 @@ export async function withClaim(parts: ComputeParts, instance: InstanceRow, work
     await work.run();
   } catch (error) {
     // A write whose answer was lost may have been done all the same: then the row is further than the work believes.
-    if (error instanceof DBError) parts.unfinished.add(instance.id);
-    if (!(error instanceof ClaimLost)) await recordFailure(parts, instance, () => work.fail(error));
+    if (error instanceof DBError) parts.unfinished.add(instance.id, error);
+    if (!(error instanceof ClaimLost))
+      await recordFailure(parts, instance, lineOf(error, work.secrets), () => work.fail(error));
     throw error;
   }
   return true;
@@ -54,16 +57,17 @@ export function logNothingToDo(
   parts.logger.info(`${machineName(parts, instance)}: ${method} is nothing to do (any more): ${found}`);
 }
 
-/** Writes that work has failed. Where even that fails the recovery brings the work to an end. */
+/** Writes that work has failed. Where even that fails the recovery brings the work to an end, and tells what `cause` was. */
 export async function recordFailure(
   parts: ComputeParts,
   instance: InstanceRow,
+  cause: string,
   write: () => Promise<unknown>,
 ): Promise<void> {
   try {
     await write();
   } catch (error) {
-    parts.unfinished.add(instance.id);
+    parts.unfinished.add(instance.id, cause);
     parts.logger.error(`${machineName(parts, instance)}: its failure could not be recorded: ${errorText(error)}`);
   }
 }

@@ -9,9 +9,14 @@ export class ClaimLost extends NovaError {
 
 /** What went wrong, for the eyes of the instance's owner: one line, without a remote traceback, without `secrets`. */
 export function reasonOf(error: unknown, what: string, secrets: readonly (string | null | undefined)[] = []): string {
+  return `${what}: ${lineOf(error, secrets)}`;
+}
+
+/** The first line of an error's text, without `secrets`. */
+export function lineOf(error: unknown, secrets: readonly (string | null | undefined)[] = []): string {
   const text = error instanceof RemoteError ? error.value : errorText(error);
   const line = text.split('\n', 1)[0] ?? '';
-  return `${what}: ${withoutTexts(line || 'unknown error', secrets)}`;
+  return withoutTexts(line || 'unknown error', secrets);
 }
 
 function withoutTexts(text: string, secrets: readonly (string | null | undefined)[]): string {

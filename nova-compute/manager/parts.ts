@@ -6,6 +6,7 @@ import { Lanes, Slots } from '../../common/lanes.js';
 import type { Logger } from '../../common/log.js';
 import { nameFromTemplate } from '../../common/names.js';
 import { powerState, type VirtDriver } from '../virt/driver.js';
+import { UnfinishedWork } from './cutOff.js';
 
 /** What the operations of nova-compute work with. */
 export interface ComputeParts extends DaemonParts {
@@ -22,7 +23,7 @@ export interface ComputeParts extends DaemonParts {
   /** Instances which are being moved to another host, alive. */
   readonly moving: Set<number>;
   /** Instances whose work could not be brought to an end here (database or broker away); recovered periodically. */
-  readonly unfinished: Set<number>;
+  readonly unfinished: UnfinishedWork;
 }
 
 export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputeParts {
@@ -39,7 +40,7 @@ export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputePar
     builds: new Slots(parts.runtime.flags.max_concurrent_builds),
     building: new Map(),
     moving: new Set(),
-    unfinished: new Set(),
+    unfinished: new UnfinishedWork(),
   };
 }
 

@@ -92,25 +92,48 @@ export async function detachAllVolumes(parts: ComputeParts, instance: InstanceRo
   }
 }
 
-/** Takes back one attachment which was not completed, or whose instance has gone. */
+/**
+ * Takes back one attachment which was not completed, or whose instance has gone. Throws when the machine keeps the disk:
+ * then the volume stays its instance's.
+ */
 export async function undoAttachment(parts: ComputeParts, instance: InstanceRow, volume: VolumeRow): Promise<void> {
-  await unplug(parts, instance, volume);
+  const name = machineName(parts, instance);
+  if (volume.mountpoint !== null) await unplugDisk(parts, name, volume.mountpoint);
+  await quietly(parts, name, volume, () => disconnectVolume(parts, volume));
   await recordDetachment(parts.db, instance.id, volume.id);
+}
+
+/**
+ * Unplugs a disk from a machine. A hypervisor which says that it failed is asked what the machine has: when the disk is
+ * gone all the same, that is what counts. Throws what the hypervisor said when the disk is still there, or may be.
+ */
+export async function unplugDisk(parts: ComputeParts, name: string, mountpoint: string): Promise<void> {
+  const { driver, logger } = parts;
+  try {
+    await driver.detachVolume(name, mountpoint);
+  } catch (error) {
+    const disks = await driver.volumeDisks(name).catch(() => null);
+    if (disks === null || disks.some((disk) => disk.mountpoint === mountpoint)) throw error;
+    logger.warn(`${name}: the disk ${mountpoint} is unplugged, although the hypervisor said: ${errorText(error)}`);
+  }
 }
 
 async function unplug(parts: ComputeParts, instance: InstanceRow, volume: VolumeRow): Promise<void> {
   const name = machineName(parts, instance);
-  const attempts = [
-    async () => {
-      if (volume.mountpoint !== null) await parts.driver.detachVolume(name, volume.mountpoint);
-    },
-    () => disconnectVolume(parts, volume),
-  ];
-  for (const attempt of attempts) {
-    try {
-      await attempt();
-    } catch (error) {
-      parts.logger.warn(`${name}: volume ${volume.id} cannot be unplugged: ${errorText(error)}`);
-    }
+  const { mountpoint } = volume;
+  if (mountpoint !== null) await quietly(parts, name, volume, () => unplugDisk(parts, name, mountpoint));
+  await quietly(parts, name, volume, () => disconnectVolume(parts, volume));
+}
+
+async function quietly(
+  parts: ComputeParts,
+  name: string,
+  volume: VolumeRow,
+  attempt: () => Promise<void>,
+): Promise<void> {
+  try {
+    await attempt();
+  } catch (error) {
+    parts.logger.warn(`${name}: volume ${volume.id} cannot be unplugged: ${errorText(error)}`);
   }
 }

@@ -15,6 +15,7 @@ import type { Image, ImageFields } from '../../common/images/imageService.js';
 import type { SnapshotArgs } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { withClaim } from './claimedWork.js';
+import { reasonOfCutOff, type CutOff } from './cutOff.js';
 import { reasonOf } from './failures.js';
 import { inLane } from './locks.js';
 import { machineName, powerStateOf, type ComputeParts } from './parts.js';
@@ -189,7 +190,12 @@ function imageTypeOf({ image_type: type = 'snapshot', rotation = null }: Snapsho
 }
 
 /** A snapshot which was cut off: the instance is free again, and the image which nobody will fill is removed. */
-export async function recoverSnapshot(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+export async function recoverSnapshot(
+  parts: ComputeParts,
+  context: Context,
+  instance: InstanceRow,
+  cutOff: CutOff,
+): Promise<void> {
   const { db, images, runtime } = parts;
   const unfilled = ({ status, properties }: Image): boolean =>
     status !== 'active' &&
@@ -202,6 +208,6 @@ export async function recoverSnapshot(parts: ComputeParts, context: Context, ins
   }
   const vmState = instance.vm_state ?? 'active';
   const claim = { instanceId: instance.id, host: runtime.host, vmState, taskState: instance.task_state };
-  const reason = `The compute service on ${runtime.host} was restarted while an image was made of the instance`;
+  const reason = reasonOfCutOff(runtime.host, cutOff, 'an image was made of the instance');
   await failClaimed(db, claim, { action: 'snapshot_instance', reason, vmState });
 }

@@ -82,7 +82,7 @@ async function releaseAddresses({ parts, context, instance }: Stopping): Promise
   try {
     await releaseNetwork(parts, context, instance);
   } catch (error) {
-    parts.unfinished.add(instance.id);
+    parts.unfinished.add(instance.id, error);
     parts.logger.error(
       `${machineName(parts, instance)}: its addresses could not be given back (yet): ${errorText(error)}`,
     );

@@ -156,6 +156,8 @@ export interface VirtDriver {
   attachVolume(name: string, disk: VolumeDisk): Promise<void>;
   /** A disk or machine which is not there is no error. */
   detachVolume(name: string, mountpoint: string): Promise<void>;
+  /** The disks of volumes which a machine has now; none when there is no such machine. */
+  volumeDisks(name: string): Promise<VolumeDisk[]>;
   /** Undefined when there is no such machine. */
   info(name: string): Promise<MachineInfo | undefined>;
   /** Every machine of this hypervisor. */

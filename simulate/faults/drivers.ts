@@ -22,14 +22,6 @@ export class DriverTroubles {
   }
 }
 
-/**
- * Whether somebody finds out what a call did which says that it failed. A machine's disks can't be asked for: when a disk
- * was unplugged all the same, its volume stays in use until its owner detaches it once more.
- */
-function isAskedAgain(method: string): boolean {
-  return method !== 'detachVolume';
-}
-
 /** A driver whose methods with these names fail, hang or take long, as the troubles say; all others are as they are. */
 export function troubled<D extends object>(
   driver: D,
@@ -50,7 +42,7 @@ export function troubled<D extends object>(
         if (trouble === undefined) return method(...args);
         log.debug(`${name}: ${trouble.how}`);
         const failure = new NovaError(`The back end could not ${name} (simulated: ${trouble.how})`);
-        if (trouble.how === 'fail before' || (trouble.how === 'fail after' && !isAskedAgain(name))) throw failure;
+        if (trouble.how === 'fail before') throw failure;
         if (trouble.how === 'hang' || trouble.how === 'slow') await runtime.sleep(trouble.ms);
         if (trouble.how === 'hang') throw failure;
         const result = await method(...args);

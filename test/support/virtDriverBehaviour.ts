@@ -61,8 +61,11 @@ export function behavesAsVirtDriver(open: () => Promise<VirtDriver>): void {
     await driver.spawn(machine('instance-00000003'), signal);
     await driver.attachVolume('instance-00000003', disk);
     await driver.attachVolume('instance-00000003', disk);
+    expect(await driver.volumeDisks('instance-00000003')).to.deep.equal([disk]);
     await driver.detachVolume('instance-00000003', disk.mountpoint);
     await driver.detachVolume('instance-00000003', disk.mountpoint);
+    expect(await driver.volumeDisks('instance-00000003')).to.deep.equal([]);
+    expect(await driver.volumeDisks('instance-0000ffff')).to.deep.equal([]);
     await driver.detachVolume('instance-0000ffff', disk.mountpoint);
     await driver.destroy('instance-00000003');
     await driver.close();

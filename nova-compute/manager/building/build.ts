@@ -73,7 +73,7 @@ export async function freeNetwork(build: Build): Promise<void> {
   try {
     await deallocateNetwork(parts, build.context, instance);
   } catch (error) {
-    parts.unfinished.add(instance.id);
+    parts.unfinished.add(instance.id, error);
     parts.logger.error(`${build.name}: its addresses could not be given back (yet): ${errorText(error)}`);
   }
 }

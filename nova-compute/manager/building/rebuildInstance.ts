@@ -7,6 +7,7 @@ import type { NetworkInfo } from '../../../common/rpc/network.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import { powerState, type MachineSpec, type VolumeDisk } from '../../virt/driver.js';
 import { withClaim } from '../claimedWork.js';
+import { reasonOfCutOff, type CutOff } from '../cutOff.js';
 import { ClaimLost, reasonOf } from '../failures.js';
 import { unlessLocked } from '../locks.js';
 import { connectedVolumes, injectedFilesOf, machineSpecOf, networkInfoOf } from './machineSpec.js';
@@ -85,6 +86,7 @@ async function rebuild(
     doing: 'rebuilding...',
     claim: () => changeClaimed(db, asked, { vm_state: 'rebuilding', task_state: null }),
     run: () => runSteps(steps, state, { logger, title: `${name}: rebuild_instance` }),
+    secrets: [wishes.adminPassword],
     fail: (error) => {
       const reason = reasonOf(error, 'The instance could not be rebuilt', [wishes.adminPassword]);
       return failClaimed(db, claimOf(state), { action: 'rebuild_instance', reason, vmState: 'error' });
@@ -142,7 +144,7 @@ function claimOf({ parts, instance, taskState }: Rebuilding): InstanceClaim {
  * A rebuild which was cut off: when the new machine runs, only the row is behind. Otherwise it goes to `error`, whatever
  * is left of a machine is removed, and its owner can rebuild it again: what came with the message is lost.
  */
-export async function recoverRebuild(parts: ComputeParts, instance: InstanceRow): Promise<void> {
+export async function recoverRebuild(parts: ComputeParts, instance: InstanceRow, cutOff: CutOff): Promise<void> {
   const { db, driver, runtime } = parts;
   const name = machineName(parts, instance);
   const { task_state: taskState } = instance;
@@ -154,6 +156,6 @@ export async function recoverRebuild(parts: ComputeParts, instance: InstanceRow)
     return;
   }
   await driver.destroy(name);
-  const reason = `The compute service on ${runtime.host} was restarted while the instance was being rebuilt`;
+  const reason = reasonOfCutOff(runtime.host, cutOff, 'the instance was being rebuilt');
   await failClaimed(db, claim, { action: 'rebuild_instance', reason, vmState: 'error' });
 }

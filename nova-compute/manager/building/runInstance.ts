@@ -131,6 +131,7 @@ async function claimAndBuild(
     doing: 'starting...',
     claim: () => claimed(parts, method, instance.id),
     run: () => runSteps(buildSteps, state, { logger: parts.logger, title: `${name}: ${method}`, signal, scope }),
+    secrets: [wishes.adminPassword],
     fail: (error) => {
       const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
       return failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
@@ -150,7 +151,7 @@ async function claimed(parts: ComputeParts, method: Method, instanceId: number):
   try {
     return await claim(parts.db, instanceId, parts.runtime.host);
   } catch (error) {
-    parts.unfinished.add(instanceId);
+    parts.unfinished.add(instanceId, error);
     throw error;
   }
 }
@@ -159,8 +160,8 @@ async function claimed(parts: ComputeParts, method: Method, instanceId: number):
 async function carefulScope(state: Build): Promise<UndoScope> {
   try {
     return await undoScope(state);
-  } catch {
-    state.parts.unfinished.add(state.instance.id);
+  } catch (error) {
+    state.parts.unfinished.add(state.instance.id, error);
     return 'here';
   }
 }

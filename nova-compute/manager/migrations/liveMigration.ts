@@ -14,6 +14,7 @@ import type { Delivery } from '../../../common/rpc/types.js';
 import { disconnectVolume } from '../../../common/volumes/connector.js';
 import { powerState } from '../../virt/driver.js';
 import { recordFailure, withClaim } from '../claimedWork.js';
+import { reasonOfCutOff, type CutOff } from '../cutOff.js';
 import { reasonOf } from '../failures.js';
 import { inLane } from '../locks.js';
 import { networkInfoOf } from '../building/machineSpec.js';
@@ -126,7 +127,7 @@ async function complete(moving: Moving): Promise<void> {
 /** The machine stays here, and nothing of it at the destination. May be repeated. */
 async function rollBack(moving: Moving, reason: string): Promise<void> {
   const { parts, context, instance, name, volumes, destination } = moving;
-  await recordFailure(parts, instance, async () => {
+  await recordFailure(parts, instance, reason, async () => {
     const power = await powerStateOf(parts, name);
     const vmState = power.power_state === powerState.running ? 'active' : 'error';
     await rollBackLiveMigration(parts.db, instance.id, parts.runtime.host, reason, { ...power, vm_state: vmState });
@@ -144,14 +145,12 @@ export async function recoverLiveMigration(
   parts: ComputeParts,
   context: Context,
   instance: InstanceRow,
+  cutOff: CutOff,
 ): Promise<void> {
   const name = machineName(parts, instance);
   const destination = await recordedDestination(parts.db, instance.id);
   const volumes = await listVolumesOfInstance(parts.db, instance.id);
   const moving: Moving = { parts, context, instance, name, volumes, destination: destination ?? '', block: false };
   if (destination !== undefined && (await parts.driver.info(name)) === undefined) return complete(moving);
-  await rollBack(
-    moving,
-    `The compute service on ${parts.runtime.host} was restarted while the instance was being moved`,
-  );
+  await rollBack(moving, reasonOfCutOff(parts.runtime.host, cutOff, 'the instance was being moved'));
 }

@@ -62,7 +62,7 @@ export async function takeBack(state: Migrating, reason: string): Promise<void> 
   } catch (error) {
     parts.logger.error(`${name}: its machine could not be started again: ${errorText(error)}`);
   }
-  await recordFailure(parts, instance, async () => {
+  await recordFailure(parts, instance, reason, async () => {
     const power = await powerStateOf(parts, name);
     const vmState = power.power_state === powerState.running ? 'active' : 'error';
     const old = migration.old_instance_type_id;

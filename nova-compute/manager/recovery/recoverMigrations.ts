@@ -7,6 +7,7 @@ import type { MachineInfo } from '../../virt/driver.js';
 import { removeKept } from '../migrations/confirmResize.js';
 import { forgottenBefore } from './forgottenTasks.js';
 import { migrationArgs } from '../migrations/migrating.js';
+import { reasonOfCutOff, type CutOff } from '../cutOff.js';
 import { machineName, type ComputeParts } from '../parts.js';
 import { sendOn, takeBack } from '../migrations/resizeInstance.js';
 import { giveBack } from '../migrations/revertResize.js';
@@ -15,7 +16,12 @@ import { giveBack } from '../migrations/revertResize.js';
  * A resize out of this host which was cut off, in the instance's lane. Before the disk had gone the machine is started
  * again; afterwards the destination is asked (again) to go on, or to give it back. False when there is none.
  */
-export async function recoverResize(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<boolean> {
+export async function recoverResize(
+  parts: ComputeParts,
+  context: Context,
+  instance: InstanceRow,
+  cutOff: CutOff,
+): Promise<boolean> {
   const name = machineName(parts, instance);
   const reverting = instance.task_state === 'resize_reverting';
   const idle = instance.vm_state === 'active' && instance.task_state === null;
@@ -27,10 +33,7 @@ export async function recoverResize(parts: ComputeParts, context: Context, insta
   if (reverting || (kept && migration.status === 'reverted')) {
     await parts.rpc.computeOn(migration.dest_compute ?? '').cast.revert_resize(context, migrationArgs(state));
   } else if (migration.status === 'migrating') {
-    await takeBack(
-      state,
-      `The compute service on ${parts.runtime.host} was restarted while the instance was being resized`,
-    );
+    await takeBack(state, reasonOfCutOff(parts.runtime.host, cutOff, 'the instance was being resized'));
   } else if (migration.status === 'post-migrating') {
     await sendOn(state);
   }

@@ -14,6 +14,7 @@ import { endForgottenResizes } from './forgottenResizes.js';
 import { forgottenTasks, giveUpForgottenRebuilds } from './forgottenTasks.js';
 import { recoverLiveMigration } from '../migrations/liveMigration.js';
 import { machineSpecOf } from '../building/machineSpec.js';
+import { reasonOfCutOff, type CutOff } from '../cutOff.js';
 import { notifyUsage } from '../notifications.js';
 import { machineName, type ComputeParts } from '../parts.js';
 import { changeOfTask } from '../powerChanges.js';
@@ -45,8 +46,8 @@ export async function recoverHost(parts: ComputeParts, context: Context): Promis
   const { db, runtime } = parts;
   const limit = runtime.flags.max_concurrent_builds;
   const instances = await instancesOfHost(db, runtime.host);
-  await forEachBounded(instances, limit, ({ id }) => recoverInstance(parts, context, id));
-  await forEachBounded(await halfAttachedVolumes(db, runtime.host), limit, (volume) => recoverVolume(parts, volume));
+  await forEachBounded(instances, limit, ({ id }) => recoverInstance(parts, context, id, 'restart'));
+  await recoverVolumes(parts);
   await recoverArrivals(parts, context, (what, work) => quietly(parts, what, work));
   await removeLeftovers(parts);
   await quietly(parts, 'the filters of the machines', () => parts.driver.refreshSecurityGroup());
@@ -54,26 +55,28 @@ export async function recoverHost(parts: ComputeParts, context: Context): Promis
 
 /** Once more for instances whose work could not be brought to an end, and for those whose message was lost. */
 export async function recoverUnfinished(parts: ComputeParts, context: Context): Promise<void> {
-  const ids = [...new Set([...parts.unfinished, ...(await forgottenMoves(parts)), ...(await forgottenTasks(parts))])];
-  parts.unfinished.clear();
-  await forEachBounded(ids, parts.runtime.flags.max_concurrent_builds, (id) => recoverInstance(parts, context, id));
+  const forgotten = [...(await forgottenMoves(parts)), ...(await forgottenTasks(parts))];
+  const limit = parts.runtime.flags.max_concurrent_builds;
+  const work = new Map([...forgotten.map((id) => [id, { failure: null }] as const), ...parts.unfinished.take()]);
+  await forEachBounded([...work], limit, ([id, cutOff]) => recoverInstance(parts, context, id, cutOff));
+  if (work.size > 0) await recoverVolumes(parts, [...work.keys()]);
   await giveUpForgottenRebuilds(parts);
   await endForgottenResizes(parts, context);
 }
 
-async function recoverInstance(parts: ComputeParts, context: Context, id: number): Promise<void> {
+async function recoverInstance(parts: ComputeParts, context: Context, id: number, cutOff: CutOff): Promise<void> {
   try {
     await parts.lanes.run(id, async () => {
       const instance = await findInstance(parts.db, id);
-      if (instance?.host === parts.runtime.host) await recover(parts, context, instance);
+      if (instance?.host === parts.runtime.host) await recover(parts, context, instance, cutOff);
     });
   } catch (error) {
-    parts.unfinished.add(id);
+    parts.unfinished.keep(id, cutOff);
     parts.logger.error(`Instance ${id} could not be recovered (yet): ${errorText(error)}`, error);
   }
 }
 
-async function recover(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+async function recover(parts: ComputeParts, context: Context, instance: InstanceRow, cutOff: CutOff): Promise<void> {
   const { vm_state: vm, task_state: task } = instance;
   await recoverArrived(parts, instance);
   if (vm === 'active' && (task === null || task === 'rebooting')) await adopt(parts, instance);
@@ -82,12 +85,12 @@ async function recover(parts: ComputeParts, context: Context, instance: Instance
   if (task === 'rebooting') return reboot(parts, context, instance, nobodysMessage);
   const change = changeOfTask(task);
   if (change !== undefined) return changeState(parts, context, change, instance, nobodysMessage);
-  if (vm === 'rebuilding') return recoverRebuild(parts, instance);
-  if (isSnapshotTask(task)) return recoverSnapshot(parts, context, instance);
-  if (vm === 'migrating') return recoverLiveMigration(parts, context, instance);
-  if (await recoverResize(parts, context, instance)) return;
+  if (vm === 'rebuilding') return recoverRebuild(parts, instance, cutOff);
+  if (isSnapshotTask(task)) return recoverSnapshot(parts, context, instance, cutOff);
+  if (vm === 'migrating') return recoverLiveMigration(parts, context, instance, cutOff);
+  if (await recoverResize(parts, context, instance, cutOff)) return;
   if (vm === 'stopped' && task === 'starting') return startLost(parts, context, instance);
-  if (vm === 'building' && buildTasks.includes(task)) return recoverBuild(parts, context, instance);
+  if (vm === 'building' && buildTasks.includes(task)) return recoverBuild(parts, context, instance, cutOff);
   if ((vm === 'stopped' || vm === 'error') && task === null) return releaseRest(parts, context, instance);
   if (vm === 'active' && task === null) return startGuest(parts, context, instance);
 }
@@ -96,7 +99,12 @@ async function recover(parts: ComputeParts, context: Context, instance: Instance
  * A build which was cut off: when the machine runs, only the row is behind. Otherwise everything is released; it is not
  * built again, since what came with the message (password, files, networks) is lost.
  */
-async function recoverBuild(parts: ComputeParts, context: Context, instance: InstanceRow): Promise<void> {
+async function recoverBuild(
+  parts: ComputeParts,
+  context: Context,
+  instance: InstanceRow,
+  cutOff: CutOff,
+): Promise<void> {
   const { db, driver, runtime, logger } = parts;
   const name = machineName(parts, instance);
   const claim = { instanceId: instance.id, host: runtime.host, vmState: 'building', taskState: instance.task_state };
@@ -110,7 +118,7 @@ async function recoverBuild(parts: ComputeParts, context: Context, instance: Ins
   logger.warn(`${name}: its build was cut off (${instance.task_state}); releasing what it holds`);
   if (instance.task_state === 'spawning') await driver.destroy(name);
   await detachAllVolumes(parts, instance);
-  const reason = `The compute service on ${runtime.host} was restarted while the instance was being built (${instance.task_state})`;
+  const reason = reasonOfCutOff(runtime.host, cutOff, `the instance was being built (${instance.task_state})`);
   await failClaimed(db, claim, { action: 'run_instance', reason, vmState: 'error' });
   // Not before: nova-network takes no address from an instance which is being built.
   await deallocateNetwork(parts, context, instance);
@@ -156,18 +164,33 @@ async function startGuest(parts: ComputeParts, context: Context, instance: Insta
   await reboot(parts, context, { ...instance, task_state: 'rebooting' }, nobodysMessage);
 }
 
-/** An attachment which nothing notes was cut off; it is taken back, so that it can be asked for again. */
+/**
+ * Attachments which nothing notes were cut off; they are taken back, so that they can be asked for again. Those of these
+ * instances, or all of this host's.
+ */
+async function recoverVolumes(parts: ComputeParts, instanceIds?: readonly number[]): Promise<void> {
+  const { db, runtime } = parts;
+  const volumes = await halfAttachedVolumes(db, runtime.host, instanceIds);
+  await forEachBounded(volumes, runtime.flags.max_concurrent_builds, (volume) => recoverVolume(parts, volume));
+}
+
 async function recoverVolume(parts: ComputeParts, volume: VolumeRow): Promise<void> {
-  const instanceId = volume.instance_id;
-  if (instanceId === null) return;
-  await quietly(parts, `volume ${volume.id}`, () =>
-    parts.lanes.run(instanceId, async () => {
+  const instanceId = volume.instance_id!;
+  try {
+    await parts.lanes.run(instanceId, async () => {
+      // somebody may have been at work on it until now
+      const half = (await halfAttachedVolumes(parts.db, parts.runtime.host, [instanceId])).find(
+        ({ id }) => id === volume.id,
+      );
       const instance = await findInstance(parts.db, instanceId, { deleted: 'any' });
-      if (instance === undefined) return;
+      if (instance === undefined || half === undefined) return;
       parts.logger.warn(`Volume ${volume.id}: its attachment to instance ${instanceId} was cut off; detaching it`);
-      await undoAttachment(parts, instance, volume);
-    }),
-  );
+      await undoAttachment(parts, instance, half);
+    });
+  } catch (error) {
+    parts.unfinished.add(instanceId, error);
+    parts.logger.error(`Recovery of volume ${volume.id} failed: ${errorText(error)}`, error);
+  }
 }
 
 /**

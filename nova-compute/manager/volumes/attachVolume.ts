@@ -8,6 +8,7 @@ import type { Delivery } from '../../../common/rpc/types.js';
 import { connectVolume, disconnectVolume } from '../../../common/volumes/connector.js';
 import { unlessLocked } from '../locks.js';
 import { machineName, type ComputeParts } from '../parts.js';
+import { unplugDisk } from '../release.js';
 import { runSteps, type Step } from '../steps.js';
 
 interface Attachment {
@@ -17,6 +18,8 @@ interface Attachment {
   readonly mountpoint: string;
   readonly name: string;
   devicePath: string;
+  /** The machine has the disk and can't be rid of it: the volume can be nobody else's. */
+  stuck: boolean;
 }
 
 /** From a volume which is claimed for the instance to one which its guest sees. */
@@ -30,7 +33,7 @@ const steps: readonly Step<Attachment>[] = [
 /**
  * Attaches an available volume to an instance of this host. The volume is claimed first (there is no state between
  * available and in-use in 2011.3), so that of two who want it one is refused before anything is touched; a failure makes
- * it available again. A second delivery, and nova-manage's reattach, repeat the steps for the volume which the
+ * it available again, unless the machine keeps the disk: then the recovery takes it back. A second delivery, and nova-manage's reattach, repeat the steps for the volume which the
  * instance has already. Throws InstanceNotFound, VolumeNotFound, ApiError, InstanceNotRunning.
  */
 export async function attachVolume(
@@ -70,13 +73,14 @@ async function attach(
   }
   delivery.accept();
   parts.logger.audit(`${name}: attaching volume ${volumeId} to ${mountpoint}`);
-  const attachment: Attachment = { parts, instance, volume, mountpoint, name, devicePath: '' };
+  const attachment: Attachment = { parts, instance, volume, mountpoint, name, devicePath: '', stuck: false };
   // What was attached before this message came stays so, even if it cannot be repeated.
   const scope = async (): Promise<'all' | 'nothing'> => (claim === 'claimed' ? 'all' : 'nothing');
   await runSteps(steps, attachment, { logger: parts.logger, title: `${name}: attach_volume ${volumeId}`, scope });
 }
 
-async function release({ parts, instance, volume }: Attachment): Promise<void> {
+async function release({ parts, instance, volume, stuck }: Attachment): Promise<void> {
+  if (stuck) return;
   await releaseVolume(parts.db, volume.id, instance.id);
 }
 
@@ -84,7 +88,8 @@ async function connect(attachment: Attachment): Promise<void> {
   attachment.devicePath = await connectVolume(attachment.parts, attachment.volume);
 }
 
-async function disconnect({ parts, volume }: Attachment): Promise<void> {
+async function disconnect({ parts, volume, stuck }: Attachment): Promise<void> {
+  if (stuck) return;
   await disconnectVolume(parts, volume);
 }
 
@@ -92,8 +97,15 @@ async function plug({ parts, name, devicePath, mountpoint }: Attachment): Promis
   await parts.driver.attachVolume(name, { devicePath, mountpoint });
 }
 
-async function unplug({ parts, name, mountpoint }: Attachment): Promise<void> {
-  await parts.driver.detachVolume(name, mountpoint);
+async function unplug(attachment: Attachment): Promise<void> {
+  const { parts, instance, name, mountpoint } = attachment;
+  try {
+    await unplugDisk(parts, name, mountpoint);
+  } catch (error) {
+    attachment.stuck = true;
+    parts.unfinished.add(instance.id, error);
+    throw error;
+  }
 }
 
 async function record({ parts, instance, volume, mountpoint }: Attachment): Promise<void> {

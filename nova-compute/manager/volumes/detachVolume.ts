@@ -8,13 +8,14 @@ import type { Delivery } from '../../../common/rpc/types.js';
 import { disconnectVolume } from '../../../common/volumes/connector.js';
 import { unlessLocked } from '../locks.js';
 import { machineName, type ComputeParts } from '../parts.js';
+import { unplugDisk } from '../release.js';
 
 type Args = { instance_id: InstanceId; volume_id: number };
 
 /**
  * Detaches a volume from an instance of this host. There is no state to claim, and every step may be repeated: the
  * message is acknowledged when the rows say that the volume is free, so that a daemon which dies before gets it again.
- * When the hypervisor refuses, the volume stays in-use. Throws InstanceNotFound, VolumeNotFound.
+ * When the hypervisor refuses, and the machine still has the disk, the volume stays in-use. Throws InstanceNotFound, VolumeNotFound.
  */
 export async function detachVolume(
   parts: ComputeParts,
@@ -41,7 +42,7 @@ async function detach(parts: ComputeParts, instance: InstanceRow, volumeId: numb
   if ((await parts.driver.info(name)) === undefined) {
     parts.logger.warn(`${name}: detaching volume ${volumeId} from a machine which does not exist`);
   } else if (volume.mountpoint !== null) {
-    await parts.driver.detachVolume(name, volume.mountpoint);
+    await unplugDisk(parts, name, volume.mountpoint);
   }
   await disconnectVolume(parts, volume);
   await recordDetachment(parts.db, instance.id, volumeId);

@@ -280,6 +280,11 @@ export class FakeDriver implements VirtDriver {
     });
   }
 
+  async volumeDisks(name: string): Promise<VolumeDisk[]> {
+    const volumes = Object.entries(this.#machines.get(name)?.volumes ?? {});
+    return volumes.map(([mountpoint, devicePath]) => ({ devicePath, mountpoint }));
+  }
+
   async info(name: string): Promise<MachineInfo | undefined> {
     const machine = this.#machines.get(name);
     return machine && infoOf(machine);
@@ -325,11 +330,6 @@ export class FakeDriver implements VirtDriver {
   async crash(name: string, state: PowerState = powerState.crashed): Promise<void> {
     await this.#machines.change(name, (machine) => ({ ...machine, state }));
     this.#events.push({ name, state, at: this.runtime.clock.now() });
-  }
-
-  /** The volumes of a machine, device path by mountpoint. */
-  disks(name: string): Readonly<Record<string, string>> | undefined {
-    return this.#machines.get(name)?.volumes;
   }
 
   #toState(name: string, operation: Operation, state: PowerState): Promise<void> {

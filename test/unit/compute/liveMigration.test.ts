@@ -76,7 +76,7 @@ describe('a live migration between two nova-computes', () => {
       const name = nameOf(instance);
       expect(await pair.source.driver.info(name)).to.equal(undefined);
       expect(await pair.destination.driver.info(name)).to.deep.equal({ name, state: powerState.running });
-      expect(pair.destination.driver.disks(name)).to.have.property('/dev/vdb');
+      expect(await pair.destination.driver.volumeDisks(name)).to.have.nested.property('[0].mountpoint', '/dev/vdb');
     });
   }
 

@@ -105,7 +105,7 @@ describe('operations of nova-compute beside the recordings of 2011.3', () => {
     const file = await compute.runtime.files.read(`${world.statePath}/fake/cloud1/${nameOf(id)}.json`);
     expect(JSON.parse(file)).to.deep.include({ imageRef: '77', injectedFiles: ['/etc/x'] });
     expect(file).to.not.contain('KAtemhksGRKLeB7i');
-    expect(compute.driver.disks(nameOf(id))).to.have.property('/dev/vdb');
+    expect(await compute.driver.volumeDisks(nameOf(id))).to.have.nested.property('[0].mountpoint', '/dev/vdb');
     expect(await world.volumeRow(volumeId)).to.include({ status: 'in-use', instance_id: id });
     const told = world.sent.filter(({ kind }) => kind === 'notify').map(({ method }) => method);
     expect(told).to.deep.equal(['compute.instance.rebuild']);

@@ -146,10 +146,16 @@ describe('a resize between two nova-computes', () => {
     const args = { instance_id: instance.id, volume_id: volumeId, mountpoint: '/dev/vdb' };
     await pair.source.manager.handlers.attach_volume(pair.context, args, delivery());
     await pair.resize(instance);
-    expect(pair.destination.driver.disks(nameOf(instance))).to.have.property('/dev/vdb');
+    expect(await pair.destination.driver.volumeDisks(nameOf(instance))).to.have.nested.property(
+      '[0].mountpoint',
+      '/dev/vdb',
+    );
     await pair.rules().resizes.revert(userContext(), instance.id);
     await pair.settle();
-    expect(pair.source.driver.disks(nameOf(instance))).to.have.property('/dev/vdb');
+    expect(await pair.source.driver.volumeDisks(nameOf(instance))).to.have.nested.property(
+      '[0].mountpoint',
+      '/dev/vdb',
+    );
     expect(await world.volumeRow(volumeId)).to.include({ status: 'in-use', instance_id: instance.id });
   });
 
