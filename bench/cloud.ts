@@ -11,6 +11,9 @@ export const roomyFlags = [
   '--quota_cores=-1',
   '--quota_ram=-1',
   '--quota_floating_ips=-1',
+  '--quota_volumes=-1',
+  '--quota_gigabytes=-1',
+  '--quota_security_groups=-1',
   '--max_cores=1000000',
 ];
 /** What the daemons which are measured run with, beside where things are. */
