@@ -3,6 +3,7 @@ import type { Sequelize } from 'sequelize';
 import type { Files } from '../../runtime/runtime.js';
 import type { SqlValue } from '../db.js';
 import { nativeBooleans } from './booleans.js';
+import { SqliteStatements, type PreparingConnection } from './sqliteStatements.js';
 import {
   driverCode,
   type Connection,
@@ -12,21 +13,11 @@ import {
   type Result,
 } from './dialect.js';
 
-/** What we use of the `sqlite3` binding. */
-interface SqliteConnection {
-  all(
-    sql: string,
-    values: readonly unknown[],
-    done: (error: Error | null, rows: Record<string, unknown>[]) => void,
-  ): void;
-  run(
-    sql: string,
-    values: readonly unknown[],
-    done: (this: { changes: number; lastID: number }, error: Error | null) => void,
-  ): void;
+/** What we use of a connection of the `sqlite3` binding. */
+interface SqliteConnection extends PreparingConnection {
   exec(sql: string, done: (error: Error | null) => void): void;
   close(done: (error: Error | null) => void): void;
-  serialize(): void;
+  parallelize(): void;
 }
 
 /**
@@ -46,6 +37,12 @@ const hopelessCodes: ReadonlySet<string> = new Set([
   'SQLITE_IOERR',
 ]);
 
+/**
+ * Statements which `run` runs to their end. Of others it may read one row and leave off: a statement which is kept would
+ * hold on to what it reads from.
+ */
+const countsChanges = /^\s*(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)/is;
+
 /** SQLite through Sequelize's connection manager: one connection which writes, one which reads beside it. */
 export class SqliteDialect implements Dialect {
   readonly name = 'sqlite';
@@ -62,6 +59,7 @@ export class SqliteDialect implements Dialect {
   readonly #storage: string;
   readonly #files: Files;
   readonly #open = new Map<string, Promise<SqliteConnection>>();
+  readonly #statements = new WeakMap<Connection, SqliteStatements>();
 
   constructor(options: DialectOptions) {
     this.#storage = options.url.database;
@@ -86,7 +84,8 @@ export class SqliteDialect implements Dialect {
     // One Sequelize a connection: its manager would hand out a file which failed to open once and for ever.
     const sequelize: Sequelize = new Sequelize({ dialect: 'sqlite', storage: this.#storage, logging: false });
     const connection = (await sequelize.connectionManager.getConnection({ type: 'write' })) as SqliteConnection;
-    connection.serialize();
+    // Whoever needs an order waits for an answer before the next statement: see pipelines.
+    connection.parallelize();
     try {
       await execute(connection, `PRAGMA busy_timeout = ${busyTimeoutMs}`);
       await execute(connection, 'PRAGMA foreign_keys = OFF');
@@ -98,6 +97,7 @@ export class SqliteDialect implements Dialect {
       await closeConnection(connection);
       throw error;
     }
+    this.#statements.set(connection, new SqliteStatements(connection));
     return connection;
   }
 
@@ -115,25 +115,15 @@ export class SqliteDialect implements Dialect {
     for (const [name, open] of this.#open) {
       if ((await open.catch(() => null)) === connection) this.#open.delete(name);
     }
-    await closeConnection(connection as SqliteConnection);
+    await this.#close(connection as SqliteConnection);
   }
 
   query(connection: Connection, text: string, values: readonly SqlValue[], rows: boolean): Promise<Result> {
     const bound = values.map((value) => (typeof value === 'boolean' ? Number(value) : value));
-    const sqlite = connection as SqliteConnection;
-    return new Promise((resolve, reject) => {
-      if (rows) {
-        sqlite.all(text, bound, (error, found) => {
-          if (error) reject(error);
-          else resolve({ rows: nativeBooleans(found), affected: found.length, insertId: 0 });
-        });
-      } else {
-        sqlite.run(text, bound, function (error) {
-          if (error) reject(error);
-          else resolve({ rows: [], affected: this.changes, insertId: this.lastID });
-        });
-      }
-    });
+    const statements = this.#statements.get(connection)!;
+    return !rows && countsChanges.test(text)
+      ? runStatement(statements, text, bound)
+      : queryRows(statements, text, bound);
   }
 
   async lock(): Promise<void> {}
@@ -154,9 +144,36 @@ export class SqliteDialect implements Dialect {
     this.#open.clear();
     for (const connection of open) {
       const opened = await connection.catch(() => null);
-      if (opened !== null) await closeConnection(opened);
+      if (opened !== null) await this.#close(opened);
     }
   }
+
+  async #close(connection: SqliteConnection): Promise<void> {
+    this.#statements.get(connection)?.close();
+    await closeConnection(connection);
+  }
+}
+
+function queryRows(statements: SqliteStatements, text: string, values: readonly unknown[]): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    statements.use(text, reject, (statement) =>
+      statement.all(values, (error, found) => {
+        if (error) reject(error);
+        else resolve({ rows: nativeBooleans(found), affected: found.length, insertId: 0 });
+      }),
+    );
+  });
+}
+
+function runStatement(statements: SqliteStatements, text: string, values: readonly unknown[]): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    statements.use(text, reject, (statement) =>
+      statement.run(values, function (error) {
+        if (error) reject(error);
+        else resolve({ rows: [], affected: this.changes, insertId: this.lastID });
+      }),
+    );
+  });
 }
 
 function execute(connection: SqliteConnection, sql: string): Promise<void> {

@@ -191,4 +191,47 @@ describe('SQLite', function () {
         .and.to.contain(path);
     }
   });
+
+  it('answers more variants of a statement at a time than it keeps prepared', async () => {
+    const db = openIt(testRuntime().runtime);
+    await syncDatabase(db);
+    await db.insert('services', { report_count: 0 });
+    const variants = Array.from({ length: 450 }, (_, index) => index);
+    for (let round = 0; round < 2; round += 1) {
+      const answers = variants.map((n) => db.first<{ n: number }>(`SELECT id + ${n} AS n FROM services`));
+      expect((await Promise.all(answers)).map((row) => row!.n)).to.deep.equal(variants.map((n) => n + 1));
+    }
+    await Promise.all(variants.map((n) => db.run(`UPDATE services SET report_count = report_count + 1 + ${n} * 0`)));
+    expect(await total(db)).to.deep.equal([{ report_count: 450 }]);
+  });
+
+  it('tells everyone who asks what can not be prepared, and prepares it when it can', async () => {
+    const db = openIt(testRuntime().runtime);
+    await syncDatabase(db);
+    const ask = (): Promise<unknown> => db.all('SELECT id FROM later');
+    for (const error of await Promise.all([caught(ask()), caught(ask()), caught(ask())])) {
+      expect(error).to.be.instanceOf(DBError).with.property('message').that.contains('no such table: later');
+    }
+    await db.run('CREATE TABLE later (id INTEGER)');
+    expect(await ask()).to.deep.equal([]);
+    await db.run('INSERT INTO later (id) VALUES (?)', [1]);
+    await db.run('ALTER TABLE later RENAME COLUMN id TO other');
+    await db.run('ALTER TABLE later ADD COLUMN id INTEGER DEFAULT 7');
+    expect(await ask()).to.deep.equal([{ id: 7 }]);
+    await db.run('DROP TABLE later');
+    expect(await caught(ask())).to.be.instanceOf(DBError);
+  });
+
+  it('leaves no statement half-read when its rows are not wanted', async () => {
+    const { runtime } = testRuntime();
+    const [db, other] = [openIt(runtime), openIt(runtime)];
+    await syncDatabase(db);
+    await db.insertMany('services', [{ report_count: 1 }, { report_count: 2 }]);
+    await db.run('PRAGMA table_info(services)');
+    await db.run('SELECT id FROM services');
+    await other.run('UPDATE services SET report_count = 3');
+    await other.run('DELETE FROM services');
+    // would be refused if the first connection still read from before the deletion
+    expect(await db.all('PRAGMA wal_checkpoint(TRUNCATE)')).to.deep.equal([{ busy: 0, log: 0, checkpointed: 0 }]);
+  });
 });
