@@ -25,12 +25,7 @@ export interface BackEnd {
 /** nova-compute on a hypervisor which also has packet filters. */
 export async function startCompute(parts: DaemonParts, backEnd: BackEnd): Promise<RunningDaemon> {
   const filtering = new FilteringDriver(backEnd.runtime, parts.db, backEnd.host);
-  const driver = troubled(
-    filtering,
-    ['spawn', 'destroy', 'reboot', 'rescue', 'unrescue', 'snapshot', 'attachVolume', 'detachVolume'],
-    backEnd.runtime,
-    backEnd.troubles,
-  );
+  const driver = troubled(filtering, backEnd.runtime, backEnd.troubles);
   const manager = new ComputeManager(parts, driver);
   return runService(parts, { binary: 'nova-compute', topic: parts.runtime.flags.compute_topic, manager });
 }
@@ -39,19 +34,7 @@ export async function startCompute(parts: DaemonParts, backEnd: BackEnd): Promis
 export async function startNetwork(parts: DaemonParts, backEnd: BackEnd): Promise<RunningDaemon> {
   const Manager = await chooseNetworkManager(parts.runtime.flags);
   const forwarding = new ForwardingDriver(parts.runtime.log.logger('nova.network.linux_net'), backEnd.host);
-  const driver = troubled(
-    forwarding,
-    [
-      'setUpNetwork',
-      'updateDhcp',
-      'bindFloatingIp',
-      'unbindFloatingIp',
-      'ensureFloatingForward',
-      'removeFloatingForward',
-    ],
-    backEnd.runtime,
-    backEnd.troubles,
-  );
+  const driver = troubled(forwarding, backEnd.runtime, backEnd.troubles);
   return runService(parts, {
     binary: 'nova-network',
     topic: parts.runtime.flags.network_topic,
@@ -60,20 +43,7 @@ export async function startNetwork(parts: DaemonParts, backEnd: BackEnd): Promis
 }
 
 export async function startVolume(parts: DaemonParts, backEnd: BackEnd): Promise<RunningDaemon> {
-  const driver = troubled(
-    new FakeVolumeDriver(parts.runtime),
-    [
-      'createVolume',
-      'createVolumeFromSnapshot',
-      'deleteVolume',
-      'createSnapshot',
-      'deleteSnapshot',
-      'createExport',
-      'removeExport',
-    ],
-    backEnd.runtime,
-    backEnd.troubles,
-  );
+  const driver = troubled(new FakeVolumeDriver(parts.runtime), backEnd.runtime, backEnd.troubles);
   return runService(parts, {
     binary: 'nova-volume',
     topic: parts.runtime.flags.volume_topic,

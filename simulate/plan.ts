@@ -1,4 +1,9 @@
+import { troubledMethods } from './faults/drivers.js';
 import { SeededRandom } from './seededRandom.js';
+
+/** What the users of a run have most to do with. */
+export const themes = ['everything', 'instances', 'volumes', 'addresses', 'groups'] as const;
+export type Theme = (typeof themes)[number];
 
 /** The cloud which a seed chooses. */
 export interface Setting {
@@ -12,6 +17,8 @@ export interface Setting {
   floatingAddresses: number;
   /** Milliseconds which a machine takes to start. */
   spawnMs: number;
+  /** What users mostly ask for. */
+  theme: Theme;
 }
 
 /** What one user asks for, and when. `seed` determines what it is, together with what there is at that time. */
@@ -29,7 +36,7 @@ export type DriverTrouble = 'fail before' | 'fail after' | 'hang' | 'slow';
 
 /**
  * Something which breaks. `at`: milliseconds since the users began; `daemon`: `nova-compute@cloud1`; `after`: so many
- * operations of the outside later.
+ * operations of the outside later; `method`: of the driver, null for whichever is called next.
  */
 export type Fault = { at: number } & (
   | { kind: 'crash'; daemon: string; after: number; when: 'before' | 'after'; downMs: number }
@@ -43,7 +50,7 @@ export type Fault = { at: number } & (
   | { kind: 'unconfirmed'; daemon: string; delivered: boolean; ms: number }
   | { kind: 'broker restart'; ms: number }
   | { kind: 'slow bus'; ms: number; most: number }
-  | { kind: 'driver'; daemon: string; how: DriverTrouble; times: number; ms: number }
+  | { kind: 'driver'; daemon: string; method: string | null; how: DriverTrouble; times: number; ms: number }
   | { kind: 'clock'; host: string; byMs: number }
 );
 
@@ -81,9 +88,12 @@ export function planOf(seed: number, count: number): Plan {
   const clock = random.fork();
   const gapMs = clock.pick([200, 700, 1500, 3000]);
   let at = 0;
+  let what = { user: 0, seed: 0 };
   const steps = Array.from({ length: count }, (): Step => {
-    at += clock.below(2 * gapMs);
-    return { at, user: clock.below(users.length), seed: clock.below(2 ** 32) };
+    // Some ask at the very same time as others, and some for the same thing once more.
+    if (clock.below(3) > 0) at += clock.below(2 * gapMs);
+    if (clock.below(8) > 0) what = { user: clock.below(users.length), seed: clock.below(2 ** 32) };
+    return { at, ...what };
   });
   const faults = faultsOf(random.fork(), setting, count, at);
   return { seed, setting, steps, faults, endMs: at + 5000 };
@@ -99,6 +109,7 @@ function settingOf(random: SeededRandom): Setting {
     networkSize: random.pick([8, 16, 64]),
     floatingAddresses: random.pick([2, 5, 8]),
     spawnMs: random.pick([1, 300, 2000, 10_000]),
+    theme: random.pick(themes),
   };
 }
 
@@ -108,6 +119,12 @@ function faultsOf(random: SeededRandom, setting: Setting, steps: number, duratio
   const count = Math.min(most, Math.ceil(steps / 3));
   const faults = Array.from({ length: count }, () => faultOf(random.fork(), setting, random.below(duration + 1)));
   return faults.sort((a, b) => a.at - b.at);
+}
+
+/** A driver, and which of its methods. */
+function driverOf(random: SeededRandom, daemon: string): { daemon: string; method: string | null } {
+  const methods = troubledMethods[daemon.split('@')[0]!]!;
+  return { daemon, method: random.below(3) === 0 ? null : random.pick(methods) };
 }
 
 function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
@@ -129,7 +146,7 @@ function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
     () => crash(25),
     () => crash(8),
     () => ({ at, kind: 'stop', daemon, downMs: briefly }),
-    () => ({ at, kind: 'pause', daemon, ms: briefly }),
+    () => ({ at, kind: 'pause', daemon, ms: random.pick([briefly, briefly, 300_000]) }),
     () => ({ at, kind: 'power', host, downMs: random.pick([3000, 60_000, 300_000]) }),
     () => (mayBurn.length > 0 ? { at, kind: 'lost host', host: random.pick(mayBurn) } : crash(100)),
     () => ({
@@ -148,7 +165,7 @@ function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
     () => ({
       at,
       kind: 'driver',
-      daemon: random.pick(withDriver),
+      ...driverOf(random, random.pick(withDriver)),
       how: random.pick(['fail before', 'fail after', 'hang', 'slow']),
       times: 1 + random.below(4),
       ms: random.pick([3000, 20_000, 90_000]),

@@ -35,7 +35,7 @@ export async function runPlan(plan: Plan, onLine?: (line: string) => void): Prom
   const life = async (): Promise<void> => {
     cloud.log.note(`SEED ${plan.seed} ${JSON.stringify(plan.setting)}`);
     await cloud.start();
-    users = new SimulatedUsers(cloud);
+    users = new SimulatedUsers(cloud, plan.setting.theme);
     problems.push(...(await liveThrough(cloud, users, plan)));
     if (problems.length > 0) return;
     await cloud.stop();

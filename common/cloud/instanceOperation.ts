@@ -1,8 +1,8 @@
 import type { Context } from '../context.js';
-import { changedColumns } from '../db/changed.js';
 import type { Values } from '../db/db.js';
-import { changeInstance, findInstance, type ExpectedInstance } from '../db/instances.js';
+import { changeInstance, findInstance, lockInstances, type ExpectedInstance } from '../db/instances.js';
 import type { InstanceRow } from '../db/rows.js';
+import { changeWhere } from '../db/where.js';
 import { ApiError, InstanceNotFound } from '../errors.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { dbTime, type DbTime } from '../time.js';
@@ -21,8 +21,8 @@ export interface StateChange {
 export interface Operation {
   /** The task which begins. */
   readonly taskState: string;
-  /** The states in which it is possible. */
-  readonly expected: ExpectedInstance;
+  /** The states in which it is possible, for an instance which is on a host. */
+  readonly expected: Omit<ExpectedInstance, 'host'>;
   /** States in which there is nothing to do. */
   readonly done?: (row: InstanceRow) => boolean;
   /** What is written beside the task. */
@@ -30,36 +30,74 @@ export interface Operation {
   readonly tell: (row: InstanceRow, host: string) => Promise<void>;
 }
 
-/**
- * One change of state: writes it if the instance is in a state which allows it, tells the host, and takes the change
- * back when nobody could be told. Throws InstanceNotFound, and ApiError (IncorrectInstanceState) in any other state.
- */
+/** One change of state, as {@link operateAll}. */
 export async function operate(
   parts: Pick<CloudParts, 'db'>,
   context: Context,
   id: number,
   operation: Operation,
 ): Promise<StateChange> {
-  const { db } = parts;
-  const before = await ownInstance(parts, context, id);
-  refuseLocked(context, before);
-  if (operation.done?.(before) === true) return { before, after: before };
-  if (before.host === null) throw incorrectState(before);
+  return (await operateAll(parts, context, [id], operation))[0]!;
+}
+
+/**
+ * One change of state of several instances: writes it where the instance is in a state which allows it, tells each host,
+ * and takes the change back where nobody could be told. As many statements for many as for one, and a message each. Throws
+ * InstanceNotFound, and ApiError (OperationNotPermitted) for a locked one, before anything is changed; ApiError
+ * (IncorrectInstanceState) for the first in any other state: those before it are changed, and those after it are not.
+ */
+export async function operateAll(
+  parts: Pick<CloudParts, 'db'>,
+  context: Context,
+  ids: readonly number[],
+  operation: Operation,
+): Promise<StateChange[]> {
   const values = { ...operation.values(), task_state: operation.taskState };
-  const differing = changedColumns(before, values);
-  const written = Object.keys(differing).length > 0 ? differing : values;
-  if (!(await changeInstance(db, id, written, { ...operation.expected, host: before.host }))) {
-    throw incorrectState((await findInstance(db, id)) ?? before);
-  }
+  const { changes, refused } = await parts.db.transaction(async (tx) => {
+    const rows = new Map((await lockInstances(tx, ids)).map((row) => [row.id, row]));
+    const all = ids.map((id) => visibleTo(context, id, rows.get(id)));
+    for (const row of all) refuseLocked(context, row);
+    const isDone = (row: InstanceRow): boolean => operation.done?.(row) === true;
+    const end = all.findIndex((row) => !isDone(row) && !isAsExpected(row, operation.expected));
+    const taken = end < 0 ? all : all.slice(0, end);
+    const begun = taken.filter((row) => !isDone(row)).map((row) => row.id);
+    if (begun.length > 0) await changeWhere(tx, 'instances', values, { id: begun, deleted: false });
+    return {
+      changes: taken.map((before) => ({
+        before,
+        after: isDone(before) ? before : ({ ...before, ...values } as InstanceRow),
+      })),
+      refused: end < 0 ? undefined : incorrectState(all[end]!),
+    };
+  });
+  const begun = changes.filter(({ before, after }) => before !== after);
+  const told = await Promise.allSettled(begun.map(({ before }) => tell(parts, before, values, operation)));
+  const failed = told.find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
+  if (refused !== undefined) throw refused;
+  return changes;
+}
+
+/** Tells the host of a change; one of which nobody could be told is taken back. */
+async function tell(
+  { db }: Pick<CloudParts, 'db'>,
+  before: InstanceRow,
+  written: Values<'instances'>,
+  operation: Operation,
+): Promise<void> {
   try {
-    await operation.tell(before, before.host);
+    await operation.tell(before, before.host!);
   } catch (error) {
     const old = Object.fromEntries(Object.keys(written).map((column) => [column, before[column as keyof InstanceRow]]));
     const expected = { host: before.host, taskState: [operation.taskState] };
-    await changeInstance(db, id, { ...(old as Values<'instances'>), task_state: null }, expected);
+    await changeInstance(db, before.id, { ...(old as Values<'instances'>), task_state: null }, expected);
     throw error;
   }
-  return { before, after: { ...before, ...values } as InstanceRow };
+}
+
+function isAsExpected(row: InstanceRow, { vmState, taskState }: Operation['expected']): boolean {
+  if (row.host === null) return false;
+  return (vmState?.includes(row.vm_state) ?? true) && (taskState?.includes(row.task_state) ?? true);
 }
 
 /** The caller's live instance. A foreign one is as if it didn't exist. Throws InstanceNotFound. */
@@ -68,7 +106,10 @@ export async function ownInstance(
   context: Context,
   id: number | string,
 ): Promise<InstanceRow> {
-  const row = await findInstance(parts.db, id);
+  return visibleTo(context, id, await findInstance(parts.db, id));
+}
+
+function visibleTo(context: Context, id: number | string, row: InstanceRow | undefined): InstanceRow {
   if (row === undefined || !(context.isAdmin || row.project_id === context.requireProject())) {
     throw new InstanceNotFound(id);
   }

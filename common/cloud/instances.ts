@@ -1,11 +1,17 @@
 import type { Context } from '../context.js';
 import { instancesByIds } from '../db/instanceClaims.js';
-import { findInstance, requestTermination } from '../db/instances.js';
+import { findInstance, requestTerminations, type Termination } from '../db/instances.js';
 import { listInstanceTypes } from '../db/instanceTypes.js';
 import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
 import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
 import { errorText, InstanceNotFound, InstanceNotRunning } from '../errors.js';
-import { operate, refuseLocked, terminatedSince, type InstanceState, type StateChange } from './instanceOperation.js';
+import {
+  operateAll,
+  refuseLocked,
+  terminatedSince,
+  type InstanceState,
+  type StateChange,
+} from './instanceOperation.js';
 import type { LaunchWish } from './launch.js';
 import { Launcher, type LaunchRules, type Reserved } from './launcher.js';
 import type { CloudParts } from './parts.js';
@@ -52,40 +58,51 @@ export class Instances {
   }
 
   /**
-   * Throws InstanceNotFound, and ApiError for a locked one, when one of these instances isn't the caller's to change: before
-   * any of them is.
+   * The rows of these instances, in this order, also of those which have just been terminated. Throws InstanceNotFound,
+   * and ApiError for a locked one, when one of them isn't the caller's to change: before any of them is.
    */
-  async requireAll(context: Context, ids: readonly number[]): Promise<void> {
+  async requireAll(context: Context, ids: readonly number[]): Promise<InstanceRow[]> {
     const rows = new Map((await instancesByIds(this.parts.db, ids)).map((row) => [row.id, row]));
-    for (const id of ids) refuseLocked(context, this.#ownRow(context, id, rows.get(id)));
+    return ids.map((id) => {
+      const row = this.#ownRow(context, id, rows.get(id));
+      if (!row.deleted) refuseLocked(context, row);
+      return row;
+    });
   }
 
   /**
-   * Terminates an instance in whatever state: its host is told, or, without one, it is deleted here. Repeated for an
-   * instance which is being terminated, it tells the host again. One which has just been terminated is no error.
+   * Terminates instances in whatever state: the host of each is told, or, without one, it is deleted here. Repeated for
+   * one which is being terminated, it tells the host again. One which has just been terminated is no error. Throws
+   * InstanceNotFound, and ApiError for a locked one, before any is changed.
    */
-  async terminate(context: Context, id: number): Promise<StateChange> {
-    const { db, rpc } = this.parts;
-    const row = await this.#own(context, id, { terminated: true });
-    if (row.deleted) return { before: row, after: row };
-    refuseLocked(context, row);
-    const termination = await requestTermination(db, id);
-    if (termination.kind === 'missing') return { before: row, after: { ...row, deleted: true } };
+  async terminate(context: Context, ids: readonly number[]): Promise<StateChange[]> {
+    const rows = await this.requireAll(context, ids);
+    const alive = rows.filter((row) => !row.deleted).map((row) => row.id);
+    const terminations = await requestTerminations(this.parts.db, alive);
+    const ending = rows.map((row) => this.#end(context, row, terminations.get(row.id)));
+    const failed = (await Promise.allSettled(ending)).find((one) => one.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+    return Promise.all(ending);
+  }
 
+  /** Tells the host of an instance which is to end, or does the rest here. */
+  async #end(context: Context, row: InstanceRow, termination: Termination | undefined): Promise<StateChange> {
+    if (termination === undefined) return { before: row, after: { ...row, deleted: true } };
     const { before } = termination;
     const after: InstanceState = { ...before, task_state: 'deleting', deleted: termination.kind === 'gone' };
     if (termination.kind === 'host') {
       // Nobody told: it stays `deleting`, which its host takes up when it starts, and a repeated request tells it again.
-      await rpc.computeOn(termination.host).cast.terminate_instance(context, { instance_id: id });
+      const { cast } = this.parts.rpc.computeOn(termination.host);
+      await cast.terminate_instance(context, { instance_id: row.id });
     } else {
       await this.#releaseUnscheduled(context, before, termination);
     }
     return { before, after };
   }
 
-  /** Stops a running instance. One which is stopped already is no error. */
-  async stop(context: Context, id: number): Promise<StateChange> {
-    return operate(this.parts, context, id, {
+  /** Stops running instances. One which is stopped already is no error. Throws as {@link operateAll}. */
+  async stop(context: Context, ids: readonly number[]): Promise<StateChange[]> {
+    return operateAll(this.parts, context, ids, {
       taskState: 'stopping',
       expected: { vmState: ['active', 'rebuilding'], taskState: [null, 'stopping', 'rebooting'] },
       done: (row) => row.vm_state === 'stopped' && row.task_state === null,
@@ -94,9 +111,9 @@ export class Instances {
     });
   }
 
-  /** Starts a stopped instance, on whatever host the scheduler picks. One which runs already is no error. */
-  async start(context: Context, id: number): Promise<StateChange> {
-    return operate(this.parts, context, id, {
+  /** Starts stopped instances, on whatever host the scheduler picks. One which runs already is no error. */
+  async start(context: Context, ids: readonly number[]): Promise<StateChange[]> {
+    return operateAll(this.parts, context, ids, {
       taskState: 'starting',
       expected: { vmState: ['stopped'], taskState: [null, 'starting'] },
       done: (row) => row.vm_state === 'active' && row.task_state === null,
@@ -110,11 +127,11 @@ export class Instances {
   }
 
   /**
-   * Reboots an instance which runs, or which failed on its host. That one stays in `error` until its host says that it
+   * Reboots instances which run, or which failed on their host. Such a one stays in `error` until its host says that it
    * runs (2011.3 writes `active` here): it may never have had a machine.
    */
-  async reboot(context: Context, id: number): Promise<StateChange> {
-    return operate(this.parts, context, id, {
+  async reboot(context: Context, ids: readonly number[]): Promise<StateChange[]> {
+    return operateAll(this.parts, context, ids, {
       taskState: 'rebooting',
       expected: { vmState: ['active', 'error'], taskState: [null, 'rebooting'] },
       values: () => ({}),
@@ -161,9 +178,8 @@ export class Instances {
   }
 
   /** The caller's instance. A foreign one is as if it didn't exist. */
-  async #own(context: Context, id: number, options: { terminated?: boolean } = {}): Promise<InstanceRow> {
-    const row = await findInstance(this.parts.db, id, options.terminated === true ? { deleted: 'any' } : {});
-    return this.#ownRow(context, id, row);
+  async #own(context: Context, id: number): Promise<InstanceRow> {
+    return this.#ownRow(context, id, await findInstance(this.parts.db, id));
   }
 
   #ownRow(context: Context, id: number, row: InstanceRow | undefined): InstanceRow {

@@ -92,7 +92,7 @@ export class Rebuilds {
     const items = Object.entries(metadata).map(([key, value]) => ({ key, value }));
     await this.cloud.quotas.checkMetadata(context, items, items.length);
     const { metadata_items: limit } = await this.cloud.quotas.limits(context);
-    const { result } = await setMetadata(this.parts.db, 'instance', id, metadata, (count) => count <= limit);
+    const { result } = await setMetadata(this.parts.db, 'instance', [id], metadata, limit);
     if (result === 'gone') throw new ApiError('The instance is gone', 'IncorrectInstanceState');
     if (result === 'too many') await this.cloud.quotas.checkMetadata(context, items, limit + 1);
   }

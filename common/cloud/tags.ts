@@ -1,8 +1,8 @@
 import type { Context } from '../context.js';
-import { findInstance } from '../db/instances.js';
 import { deleteMetadata, listMetadata, setMetadata, type MetadataKind } from '../db/metadata.js';
-import { findSnapshot, listSnapshots, setSnapshotName } from '../db/snapshots.js';
-import { findVolume } from '../db/volumes.js';
+import type { InstanceRow } from '../db/rows.js';
+import { listSnapshots, setSnapshotNames } from '../db/snapshots.js';
+import { rowsWhere } from '../db/where.js';
 import { ApiError, InstanceNotFound, SnapshotNotFound, VolumeNotFound, QuotaError } from '../errors.js';
 import type { CloudParts } from './parts.js';
 import type { Quotas } from './quotas.js';
@@ -18,7 +18,7 @@ export interface Tag {
 export type Tagged = Pick<Tag, 'kind' | 'id'>;
 
 /** Where what can be tagged is found. */
-const finders = { instance: findInstance, volume: findVolume, snapshot: findSnapshot } as const;
+const tables = { instance: 'instances', volume: 'volumes', snapshot: 'snapshots' } as const;
 /** The one tag of a snapshot. */
 const nameTag = 'Name';
 
@@ -51,26 +51,32 @@ export class Tags {
   /**
    * Sets tags on each of the resources; those of the same key get the new value. Throws InstanceNotFound, VolumeNotFound,
    * SnapshotNotFound, ApiError (InvalidParameterValue) for another tag of a snapshot than its name, and QuotaError
-   * (MetadataLimitExceeded); then those before the one which failed have theirs.
+   * (MetadataLimitExceeded): then no resource of that kind has got any.
    */
   async set(context: Context, resources: readonly Tagged[], tags: Readonly<Record<string, string>>): Promise<void> {
+    const { db } = this.parts;
     const items = Object.entries(tags).map(([key, value]) => ({ key, value }));
     await this.cloud.quotas.checkMetadata(context, items, items.length);
     const { metadata_items: limit } = await this.cloud.quotas.limits(context);
-    for (const resource of resources) await this.#requireOwn(context, resource);
+    await this.#requireOwn(context, resources);
+    const snapshots = idsOf(resources, 'snapshot');
     const odd = Object.keys(tags).find((key) => key !== nameTag);
-    if (odd !== undefined && resources.some(({ kind }) => kind === 'snapshot')) {
+    if (odd !== undefined && snapshots.length > 0) {
       throw new ApiError(`A snapshot has no other tag than ${nameTag}: ${odd}`, 'InvalidParameterValue');
     }
-    for (const { kind, id } of resources) {
-      if (kind === 'snapshot') {
-        if (!(await setSnapshotName(this.parts.db, id, tags[nameTag]!))) throw notFound({ kind, id });
-        continue;
-      }
-      const { result, count } = await setMetadata(this.parts.db, kind, id, tags, (wanted) => wanted <= limit);
-      if (result === 'gone') throw notFound({ kind, id });
-      if (result === 'too many') {
-        throw new QuotaError(`Quota exceeded. ${count} metadata items are more than ${limit}`, 'MetadataLimitExceeded');
+    if ((await setSnapshotNames(db, snapshots, tags[nameTag] ?? null)) < snapshots.length) {
+      await this.#requireOwn(context, resources);
+    }
+    for (const kind of ['instance', 'volume'] as const) {
+      const ids = idsOf(resources, kind);
+      if (ids.length === 0) continue;
+      const change = await setMetadata(db, kind, ids, tags, limit);
+      if (change.result === 'gone') throw notFound({ kind, id: change.ownerId });
+      if (change.result === 'too many') {
+        throw new QuotaError(
+          `Quota exceeded. ${change.count} metadata items are more than ${limit}`,
+          'MetadataLimitExceeded',
+        );
       }
     }
   }
@@ -81,20 +87,34 @@ export class Tags {
     resources: readonly Tagged[],
     tags: readonly { readonly key: string; readonly value?: string }[],
   ): Promise<void> {
-    for (const resource of resources) await this.#requireOwn(context, resource);
+    await this.#requireOwn(context, resources);
     const { db } = this.parts;
-    for (const { kind, id } of resources) {
-      if (kind !== 'snapshot') await deleteMetadata(db, kind, id, tags);
-      else if (tags.length === 0) await setSnapshotName(db, id, null);
-      else for (const { key, value } of tags) if (key === nameTag) await setSnapshotName(db, id, null, value);
-    }
+    for (const kind of ['instance', 'volume'] as const) await deleteMetadata(db, kind, idsOf(resources, kind), tags);
+    const snapshots = idsOf(resources, 'snapshot');
+    if (tags.length === 0) await setSnapshotNames(db, snapshots, null);
+    for (const { key, value } of tags) if (key === nameTag) await setSnapshotNames(db, snapshots, null, value);
   }
 
-  async #requireOwn(context: Context, resource: Tagged): Promise<void> {
-    const row = await finders[resource.kind](this.parts.db, resource.id);
-    if (row === undefined || !(context.isAdmin || row.project_id === context.requireProject()))
-      throw notFound(resource);
+  /** Throws for the first which isn't there, or not the caller's. */
+  async #requireOwn(context: Context, resources: readonly Tagged[]): Promise<void> {
+    const rows = new Map<MetadataKind | 'snapshot', readonly Owned[]>();
+    for (const kind of Object.keys(tables) as (keyof typeof tables)[]) {
+      const wanted = { id: idsOf(resources, kind), deleted: false };
+      rows.set(kind, await rowsWhere(this.parts.db, tables[kind], wanted));
+    }
+    for (const resource of resources) {
+      const row = rows.get(resource.kind)!.find((one) => one.id === resource.id);
+      if (row === undefined || !(context.isAdmin || row.project_id === context.requireProject()))
+        throw notFound(resource);
+    }
   }
+}
+
+type Owned = Pick<InstanceRow, 'id' | 'project_id'>;
+
+/** Each once. */
+function idsOf(resources: readonly Tagged[], kind: Tagged['kind']): number[] {
+  return [...new Set(resources.flatMap((resource) => (resource.kind === kind ? resource.id : [])))];
 }
 
 function notFound({ kind, id }: Tagged): InstanceNotFound | VolumeNotFound | SnapshotNotFound {

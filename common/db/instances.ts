@@ -1,7 +1,7 @@
 import { InstanceNotFound } from '../errors.js';
 import type { Db, Queryable, Tx, Values } from './db.js';
 import type { InstanceRow } from './rows.js';
-import { anything, changeWhere, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
+import { anything, changeWhere, firstWhere, lockAllWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** An instance as it may be named in a message: its integer, that in decimal, or its uuid. */
 export type InstanceKey = number | string;
@@ -86,41 +86,62 @@ export async function softDeleteInstances(tx: Tx, ids: readonly number[]): Promi
   return changed;
 }
 
-/** What {@link requestTermination} found and did. */
+/** The rows of those of these instances which are alive, by ascending id, locked as by {@link lockInstance}. */
+export async function lockInstances(tx: Tx, ids: readonly number[]): Promise<InstanceRow[]> {
+  return lockAllWhere(tx, 'instances', { id: ids, deleted: false });
+}
+
+/** What {@link requestTerminations} found and did. */
 export type Termination =
   /** The host must be told; the row is `deleting`. `before` is the row as it was. */
   | { kind: 'host'; host: string; before: InstanceRow }
   /** It was on no host: deleted at once, and its block device mappings with it. */
-  | { kind: 'gone'; before: InstanceRow; volumesToDelete: number[]; holdsAddresses: boolean }
-  | { kind: 'missing' };
+  | { kind: 'gone'; before: InstanceRow; volumesToDelete: number[]; holdsAddresses: boolean };
 
 /**
- * Begins the end of a live instance. With a host: task_state becomes `deleting` (and stays so when it was; the caller
- * tells the host again). Without one it is soft-deleted here. The row is locked while this is decided, so that a
- * scheduler or compute daemon which claims the instance at the same moment either comes first (and its host is told) or
- * finds a deleted row.
+ * Begins the end of live instances; answers what became of each by its id, of one which is gone nothing. With a host:
+ * task_state becomes `deleting` (and stays so when it was; the caller tells the host again). Without one it is soft-deleted
+ * here. The rows are locked while this is decided, so that a scheduler or compute daemon which claims an instance at the
+ * same moment either comes first (and its host is told) or finds a deleted row. As many statements for many as for one.
  */
-export async function requestTermination(db: Db, id: number): Promise<Termination> {
+export async function requestTerminations(db: Db, ids: readonly number[]): Promise<Map<number, Termination>> {
   return db.transaction(async (tx) => {
-    const before = await lockInstance(tx, id);
-    if (before === undefined) return { kind: 'missing' };
-    if (before.task_state !== 'deleting') await changeInstance(tx, id, { task_state: 'deleting' });
-    if (before.host !== null) return { kind: 'host', host: before.host, before };
-    const volumes = await tx.all<{ volume_id: number }>(
-      'SELECT volume_id FROM block_device_mapping WHERE instance_id = ? AND deleted = ? ' +
-        'AND delete_on_termination = ? AND volume_id IS NOT NULL ORDER BY id',
-      [id, false, true],
+    const rows = await lockInstances(tx, ids);
+    const begun = rows.filter((row) => row.task_state !== 'deleting').map((row) => row.id);
+    if (begun.length > 0) await changeWhere(tx, 'instances', { task_state: 'deleting' }, { id: begun, deleted: false });
+    const gone = await deleteUnplaced(
+      tx,
+      rows.filter((row) => row.host === null),
     );
-    const address = await tx.first<{ id: number }>('SELECT id FROM fixed_ips WHERE instance_id = ? LIMIT 1', [id]);
-    await softDelete(tx, 'block_device_mapping', { instance_id: id });
-    await softDeleteInstances(tx, [id]);
-    return {
-      kind: 'gone',
-      before,
-      volumesToDelete: volumes.map((row) => row.volume_id),
-      holdsAddresses: address !== undefined,
-    };
+    return new Map(
+      rows.map((before): [number, Termination] => [
+        before.id,
+        gone.get(before.id) ?? { kind: 'host', host: before.host!, before },
+      ]),
+    );
   });
+}
+
+/** Soft-deletes instances which are on no host, with their mappings. */
+async function deleteUnplaced(tx: Tx, rows: readonly InstanceRow[]): Promise<Map<number, Termination>> {
+  if (rows.length === 0) return new Map();
+  const ids = rows.map((row) => row.id);
+  const mappings = await rowsWhere(tx, 'block_device_mapping', { instance_id: ids, deleted: false });
+  const volumes = mappings.filter((mapping) => mapping.delete_on_termination && mapping.volume_id !== null);
+  const addresses = await rowsWhere(tx, 'fixed_ips', { instance_id: ids });
+  await softDelete(tx, 'block_device_mapping', { instance_id: ids });
+  await softDeleteInstances(tx, ids);
+  return new Map(
+    rows.map((before) => [
+      before.id,
+      {
+        kind: 'gone',
+        before,
+        volumesToDelete: volumes.filter((row) => row.instance_id === before.id).map((row) => row.volume_id!),
+        holdsAddresses: addresses.some((row) => row.instance_id === before.id),
+      },
+    ]),
+  );
 }
 
 /** Sets or clears the lock flag; true when the instance lives. */

@@ -1,4 +1,5 @@
 import { placeholders, type Db, type Queryable, type SqlValue } from './db.js';
+import { lockAllWhere } from './where.js';
 
 /** Tables of free key-value pairs, with the table and column of their owner. */
 const metadataTables = {
@@ -31,63 +32,70 @@ export async function listMetadata(
   return rows.map((row) => ({ ownerId: row.owner_id, key: row.key, value: row.value ?? '' }));
 }
 
+/** What became of pairs which were to be set; with `gone` and `too many` nothing was written. */
+export type MetadataChange =
+  | { result: 'done' }
+  | { result: 'gone'; ownerId: number }
+  /** This owner would have so many. */
+  | { result: 'too many'; ownerId: number; count: number };
+
 /**
- * Sets pairs of one live instance or volume, and answers how many pairs it then has; null, and nothing written, when it
- * is gone or `fits` refuses that number. Racing callers follow each other (the owner's row is locked), so that no key is
- * there twice and the limit holds.
+ * Sets pairs of live instances or volumes, of all or none: none when one is gone, or would have more than `limit` pairs
+ * and gets new ones. Racing callers follow each other (the owners' rows are locked), so that no key is there twice and the
+ * limit holds. As many statements for many owners as for one.
  */
 export async function setMetadata(
   db: Db,
   kind: MetadataKind,
-  ownerId: number,
+  ownerIds: readonly number[],
   items: Readonly<Record<string, string>>,
-  fits: (count: number) => boolean,
-): Promise<{ result: 'done' | 'gone' | 'too many'; count: number }> {
+  limit: number,
+): Promise<MetadataChange> {
   const { table, owner, column } = metadataTables[kind];
   return db.transaction(async (tx) => {
-    const there = await tx.first(`SELECT id FROM ${owner} WHERE id = ? AND deleted = ?${tx.forUpdate}`, [
-      ownerId,
-      false,
-    ]);
-    if (there === undefined) return { result: 'gone', count: 0 };
-    const rows = await tx.all<{ id: number; key: string; value: string | null }>(
-      `SELECT id, "key", "value" FROM ${table} WHERE ${column} = ? AND deleted = ? ORDER BY id`,
-      [ownerId, false],
+    const alive = await lockAllWhere(tx, owner, { id: ownerIds, deleted: false });
+    const gone = ownerIds.find((id) => !alive.some((row) => row.id === id));
+    if (gone !== undefined) return { result: 'gone', ownerId: gone };
+    const rows = await tx.all<{ id: number; owner_id: number; key: string; value: string | null }>(
+      `SELECT id, ${column} AS owner_id, "key", "value" FROM ${table} ` +
+        `WHERE ${column} IN ${placeholders(ownerIds)} AND deleted = ? ORDER BY id`,
+      [...ownerIds, false],
     );
     const wanted = Object.entries(items);
-    const known = new Map(rows.map((row) => [row.key, row]));
-    const fresh = wanted.filter(([key]) => !known.has(key));
-    const count = known.size + fresh.length;
-    if (fresh.length > 0 && !fits(count)) return { result: 'too many', count };
+    const fresh: { ownerId: number; key: string; value: string }[] = [];
+    for (const ownerId of ownerIds) {
+      const known = new Set(rows.filter((row) => row.owner_id === ownerId).map((row) => row.key));
+      const added = wanted.filter(([key]) => !known.has(key));
+      const count = known.size + added.length;
+      if (added.length > 0 && count > limit) return { result: 'too many', ownerId, count };
+      fresh.push(...added.map(([key, value]) => ({ ownerId, key, value })));
+    }
     for (const [key, value] of wanted) {
-      const row = known.get(key);
-      if (row !== undefined && row.value !== value) await tx.update(table, { value }, 'id = ?', [row.id]);
+      const changed = rows.filter((row) => row.key === key && row.value !== value).map((row) => row.id);
+      if (changed.length > 0) await tx.update(table, { value }, `id IN ${placeholders(changed)}`, changed);
     }
-    for (const [key, value] of fresh) {
-      const pair = { key, value };
-      if (kind === 'instance') await tx.insert('instance_metadata', { instance_id: ownerId, ...pair });
-      else await tx.insert('volume_metadata', { volume_id: ownerId, ...pair });
-    }
-    return { result: 'done', count };
+    const pairs = fresh.map(({ ownerId, key, value }) => ({ [column]: ownerId, key, value }));
+    await tx.insertMany(table, pairs);
+    return { result: 'done' };
   });
 }
 
 /**
- * Removes pairs of one owner (soft): those of these keys, where a value is given only if it is the pair's. Without keys
+ * Removes pairs of these owners (soft): those of these keys, where a value is given only if it is the pair's. Without keys
  * all of them. A repeated call changes nothing.
  */
 export async function deleteMetadata(
   db: Queryable,
   kind: MetadataKind,
-  ownerId: number,
+  ownerIds: readonly number[],
   pairs: readonly { readonly key: string; readonly value?: string }[],
 ): Promise<void> {
+  if (ownerIds.length === 0) return;
   const { table, column } = metadataTables[kind];
   const gone = { deleted: true, deleted_at: db.now() };
   const remove = async (where: string, params: readonly SqlValue[]): Promise<void> => {
-    await db.update(table, gone, `${column} = ? AND deleted = ?${where}`, [ownerId, false, ...params], {
-      updatedAt: false,
-    });
+    const owned = `${column} IN ${placeholders(ownerIds)} AND deleted = ?${where}`;
+    await db.update(table, gone, owned, [...ownerIds, false, ...params], { updatedAt: false });
   };
   if (pairs.length === 0) return remove('', []);
   const keys = pairs.filter((pair) => pair.value === undefined).map((pair) => pair.key);

@@ -116,7 +116,10 @@ export async function addRules(
     if (rows.length + rules.length > limit) {
       throw new QuotaError('Security group rule quota exceeded. You cannot add any more rules to the group');
     }
-    for (const rule of rules) await tx.insert('security_group_rules', { parent_group_id: groupId, ...given(rule) });
+    await tx.insertMany(
+      'security_group_rules',
+      rules.map((rule) => ({ parent_group_id: groupId, ...given(rule) })),
+    );
     return { result: 'done' };
   });
 }

@@ -1,5 +1,5 @@
 import { SnapshotNotFound, VolumeNotFound } from '../errors.js';
-import type { Db, Queryable } from './db.js';
+import { placeholders, type Db, type Queryable } from './db.js';
 import type { SnapshotRow, VolumeRow } from './rows.js';
 import { anything, changeWhere, firstWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
@@ -57,11 +57,22 @@ export async function listSnapshots(
   return rowsWhere(db, 'snapshots', { deleted: false, project_id: projectId ?? anything, id: ids ?? anything });
 }
 
-/** Names a snapshot (null: takes its name away), where `was` is given only if that is its name. False when nothing changed. */
-export async function setSnapshotName(db: Queryable, id: number, name: string | null, was?: string): Promise<boolean> {
+/** Names snapshots (null: takes their names away), where `was` is given only if that is the name. Answers how many it changed. */
+export async function setSnapshotNames(
+  db: Queryable,
+  ids: readonly number[],
+  name: string | null,
+  was?: string,
+): Promise<number> {
+  if (ids.length === 0) return 0;
   const condition = was === undefined ? '' : ' AND display_name = ?';
-  const params = [id, false, ...(was === undefined ? [] : [was])];
-  return (await db.update('snapshots', { display_name: name }, `id = ? AND deleted = ?${condition}`, params)) > 0;
+  const params = [...ids, false, ...(was === undefined ? [] : [was])];
+  return db.update(
+    'snapshots',
+    { display_name: name },
+    `id IN ${placeholders(ids)} AND deleted = ?${condition}`,
+    params,
+  );
 }
 
 /** Whether a volume has a snapshot which needs it: any that is not deleted and did not fail. */

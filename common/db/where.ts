@@ -67,6 +67,13 @@ export async function lockWhere<T extends Table>(
   return first(tx, table, wanted, tx.forUpdate);
 }
 
+/** The rows whose columns are as wanted, by ascending id; whoever changes one meanwhile waits until the transaction ends. */
+export async function lockAllWhere<T extends Table>(tx: Tx, table: T, wanted: Wanted<Rows[T]>): Promise<Rows[T][]> {
+  if (asksForNone(wanted)) return [];
+  const { sql, params } = where(wanted);
+  return tx.all<Rows[T]>(`SELECT * FROM ${table} WHERE ${sql} ORDER BY id${tx.forUpdate}`, params);
+}
+
 async function first<T extends Table>(
   db: Queryable,
   table: T,

@@ -89,16 +89,15 @@ export const instanceActions: Ec2Actions = {
   DescribeInstances: describeInstances,
   DescribeInstancesV6: describeInstances,
 
-  TerminateInstances: stateChange((cloud, context, id) => cloud.instances.terminate(context, id)),
-  StopInstances: stateChange((cloud, context, id) => cloud.instances.stop(context, id)),
-  StartInstances: stateChange((cloud, context, id) => cloud.instances.start(context, id)),
+  TerminateInstances: stateChange((cloud, context, ids) => cloud.instances.terminate(context, ids)),
+  StopInstances: stateChange((cloud, context, ids) => cloud.instances.stop(context, ids)),
+  StartInstances: stateChange((cloud, context, ids) => cloud.instances.start(context, ids)),
 
   RebootInstances: action({
     roles: sysadmin,
     params: instanceIds,
     async run(cloud, context, { InstanceId: ids }) {
-      await cloud.instances.requireAll(context, ids);
-      for (const id of new Set(ids)) await cloud.instances.reboot(context, id);
+      await cloud.instances.reboot(context, [...new Set(ids)]);
       return done;
     },
   }),
@@ -140,17 +139,17 @@ export const instanceActions: Ec2Actions = {
 };
 
 /**
- * An action which changes the state of instances, one after the other. When one is not there, or not the caller's, none
- * changes; one which is in the wrong state stops the others after it.
+ * An action which changes the state of instances. When one is not there, or not the caller's, none changes; one which is
+ * in the wrong state stops the others after it.
  */
-function stateChange(change: (cloud: Cloud, context: Context, id: number) => Promise<StateChange>): Ec2Action {
+function stateChange(
+  change: (cloud: Cloud, context: Context, ids: readonly number[]) => Promise<StateChange[]>,
+): Ec2Action {
   return action({
     roles: sysadmin,
     params: instanceIds,
     async run(cloud, context, { InstanceId: ids }) {
-      await cloud.instances.requireAll(context, ids);
-      const changes: StateChange[] = [];
-      for (const id of new Set(ids)) changes.push(await change(cloud, context, id));
+      const changes = await change(cloud, context, [...new Set(ids)]);
       return { instancesSet: changes.map(stateChangeItem), ...done };
     },
   });

@@ -2,12 +2,35 @@ import { NovaError } from '../../common/errors.js';
 import type { DriverTrouble } from '../plan.js';
 import type { SimulatedRuntime } from '../simulatedRuntime.js';
 
+/** The methods of each daemon's driver which can go wrong. */
+export const troubledMethods: Readonly<Record<string, readonly string[]>> = {
+  'nova-compute': ['spawn', 'destroy', 'reboot', 'rescue', 'unrescue', 'snapshot', 'attachVolume', 'detachVolume'],
+  'nova-network': [
+    'setUpNetwork',
+    'updateDhcp',
+    'bindFloatingIp',
+    'unbindFloatingIp',
+    'ensureFloatingForward',
+    'removeFloatingForward',
+  ],
+  'nova-volume': [
+    'createVolume',
+    'createVolumeFromSnapshot',
+    'deleteVolume',
+    'createSnapshot',
+    'deleteSnapshot',
+    'createExport',
+    'removeExport',
+  ],
+};
+
 /** What goes wrong in the drivers of one daemon. */
 export class DriverTroubles {
-  #armed: { how: DriverTrouble; times: number; ms: number } | undefined;
+  #armed: { method: string | null; how: DriverTrouble; times: number; ms: number } | undefined;
 
-  arm(how: DriverTrouble, times: number, ms: number): void {
-    this.#armed = { how, times, ms };
+  /** The next calls, of one method or of whichever, go wrong. */
+  arm(method: string | null, how: DriverTrouble, times: number, ms: number): void {
+    this.#armed = { method, how, times, ms };
   }
 
   calm(): void {
@@ -15,21 +38,17 @@ export class DriverTroubles {
   }
 
   /** The trouble of this very call. */
-  take(): { how: DriverTrouble; ms: number } | undefined {
+  take(method: string): { how: DriverTrouble; ms: number } | undefined {
     const armed = this.#armed;
-    if (armed !== undefined && --armed.times <= 0) this.#armed = undefined;
+    if (armed === undefined || (armed.method !== null && armed.method !== method)) return undefined;
+    if (--armed.times <= 0) this.#armed = undefined;
     return armed;
   }
 }
 
-/** A driver whose methods with these names fail, hang or take long, as the troubles say; all others are as they are. */
-export function troubled<D extends object>(
-  driver: D,
-  names: readonly (keyof D & string)[],
-  runtime: SimulatedRuntime,
-  troubles: DriverTroubles,
-): D {
-  const affected: ReadonlySet<string> = new Set(names);
+/** A daemon's driver, whose troubled methods fail, hang or take long, as the troubles say; all others are as they are. */
+export function troubled<D extends object>(driver: D, runtime: SimulatedRuntime, troubles: DriverTroubles): D {
+  const affected: ReadonlySet<string> = new Set(troubledMethods[runtime.binary]);
   const log = runtime.log.logger('simulate.driver');
   return new Proxy(driver, {
     get(target, name) {
@@ -38,7 +57,7 @@ export function troubled<D extends object>(
       const method = (...args: unknown[]): unknown => Reflect.apply(member, target, args);
       if (typeof name !== 'string' || !affected.has(name)) return method;
       return async (...args: unknown[]): Promise<unknown> => {
-        const trouble = troubles.take();
+        const trouble = troubles.take(name);
         if (trouble === undefined) return method(...args);
         log.debug(`${name}: ${trouble.how}`);
         const failure = new NovaError(`The back end could not ${name} (simulated: ${trouble.how})`);

@@ -73,7 +73,7 @@ export class Injector {
         cloud.world.after(fault.ms, () => cloud.broker.calm());
         break;
       case 'driver':
-        daemon!.troubles.arm(fault.how, fault.times, fault.ms);
+        daemon!.troubles.arm(fault.method, fault.how, fault.times, fault.ms);
         break;
       case 'clock':
         cloud.hosts.get(fault.host)!.clockError += fault.byMs;

@@ -1,8 +1,9 @@
 import type { SimulatedCloud } from '../cloud.js';
 import type { SimulatedUsers } from '../users/users.js';
 import { fixedAddresses, floatingAddresses } from './addresses.js';
+import { securityGroups } from './groups.js';
 import { failedBuildsHoldNothing, instancesAtRest, machinesMatch } from './instances.js';
-import { busIdle, callsAnswered, filtersMatch, nothingLeft, quotas } from './rest.js';
+import { busIdle, callsAnswered, filtersMatch, hostsNotOverfilled, nothingLeft, quotas } from './rest.js';
 import { viewOf, type View } from './view.js';
 import { disksMatch, exportsMatch, volumeStates } from './volumes.js';
 
@@ -19,6 +20,8 @@ const always: Readonly<Record<string, Invariant>> = {
   disks: disksMatch,
   exports: exportsMatch,
   quotas,
+  'hosts not overfilled': hostsNotOverfilled,
+  'security groups': securityGroups,
   'packet filters': filtersMatch,
   'calls answered': callsAnswered,
   'bus idle': busIdle,

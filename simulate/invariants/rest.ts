@@ -32,6 +32,18 @@ export async function quotas(view: View): Promise<string[]> {
   return problems;
 }
 
+/** The simple scheduler gives no host more than it can carry. */
+export function hostsNotOverfilled(view: View): string[] {
+  const { scheduler_driver: driver, max_cores: most } = view.cloud.flagsOf('cloud1');
+  if (!driver.endsWith('SimpleScheduler')) return [];
+  const used = new Map<string, number>();
+  for (const { host, vcpus } of view.live('instances')) {
+    if (host !== null) used.set(host, (used.get(host) ?? 0) + (vcpus ?? 0));
+  }
+  const over = [...used].filter(([, cores]) => cores > most);
+  return over.map(([host, cores]) => `the instances on ${host} have ${cores} cores, and it can carry ${most}`);
+}
+
 /** Each machine's packet filter lets in what the rules of its groups say now. */
 export async function filtersMatch(view: View): Promise<string[]> {
   const problems: string[] = [];

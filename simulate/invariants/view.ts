@@ -42,6 +42,7 @@ const tables = [
   'block_device_mapping',
   'iscsi_targets',
   'security_groups',
+  'security_group_rules',
   'security_group_instance_association',
 ] as const satisfies readonly TableName[];
 

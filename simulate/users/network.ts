@@ -18,8 +18,8 @@ function rule({ random, has }: Chooser): Parameters {
   return { ...group, ...random.pick(ports), CidrIp: random.pick(['0.0.0.0/0', '10.1.0.0/16']) };
 }
 
-/** Floating addresses, security groups, key pairs, tags. */
-export const networkWishes: readonly Wish[] = [
+/** Floating addresses. */
+export const addressWishes: readonly Wish[] = [
   {
     action: 'AllocateAddress',
     weight: 3,
@@ -39,6 +39,10 @@ export const networkWishes: readonly Wish[] = [
     learn: (has, _answer, sent) => forget(has.addresses, sent['PublicIp']),
   },
   { action: 'DescribeAddresses', parameters: () => ({}) },
+];
+
+/** Security groups and their rules. */
+export const groupWishes: readonly Wish[] = [
   {
     action: 'CreateSecurityGroup',
     weight: 2,
@@ -53,6 +57,10 @@ export const networkWishes: readonly Wish[] = [
   { action: 'AuthorizeSecurityGroupIngress', weight: 4, parameters: rule },
   { action: 'RevokeSecurityGroupIngress', weight: 3, parameters: rule },
   { action: 'DescribeSecurityGroups', parameters: () => ({}) },
+];
+
+/** Key pairs, tags, and what belongs to nobody. */
+export const otherWishes: readonly Wish[] = [
   {
     action: 'CreateKeyPair',
     parameters: ({ random }) => ({ KeyName: `key${random.below(3)}` }),

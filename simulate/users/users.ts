@@ -1,17 +1,29 @@
 import { errorText } from '../../common/errors.js';
 import type { SimulatedCloud } from '../cloud.js';
-import type { Ec2Answer, Ec2Client } from '../ec2Client.js';
-import { users, type Step } from '../plan.js';
+import { textsOf, type Ec2Answer, type Ec2Client } from '../ec2Client.js';
+import { users, type Step, type Theme } from '../plan.js';
 import { SeededRandom } from '../seededRandom.js';
 import { instanceWishes } from './instances.js';
-import { networkWishes } from './network.js';
+import { addressWishes, groupWishes, otherWishes } from './network.js';
 import { volumeWishes } from './volumes.js';
 import { emptyBelongings, type Belongings, type Chooser, type Parameters, type Wish } from './wish.js';
 
+/** So much more often than usual something is asked for which is the theme of a run. */
+const themeWeight = 4;
+
 /** Each wish as often as it weighs. */
-const wishes: readonly Wish[] = [...instanceWishes, ...volumeWishes, ...networkWishes].flatMap((wish) =>
-  Array.from({ length: wish.weight ?? 1 }, () => wish),
-);
+function wishesOf(theme: Theme): readonly Wish[] {
+  const byTheme = { instances: instanceWishes, volumes: volumeWishes, addresses: addressWishes, groups: groupWishes };
+  const often = Object.entries(byTheme).flatMap(([name, wishes]) =>
+    wishes.map((wish) => [wish, name === theme ? themeWeight : 1] as const),
+  );
+  return [...often, ...otherWishes.map((wish) => [wish, 1] as const)].flatMap(([wish, factor]) =>
+    Array.from({ length: (wish.weight ?? 1) * factor }, () => wish),
+  );
+}
+
+/** What no other project's users may touch. An address belongs to one project after the other. */
+const privateThings: readonly (keyof Belongings)[] = ['instances', 'volumes', 'snapshots', 'images'];
 
 /** A request which was sent, and what came of it. */
 export interface Sent {
@@ -32,8 +44,15 @@ export class SimulatedUsers {
   /** Number of answers by what they said: `ok`, an error's code, or `no answer`. */
   readonly outcomes = new Map<string, number>();
   readonly #clients: readonly Ec2Client[];
+  readonly #wishes: readonly Wish[];
+  /** The reservation which each request with a client token made. */
+  readonly #reservations = new Map<string, string>();
 
-  constructor(private readonly cloud: SimulatedCloud) {
+  constructor(
+    private readonly cloud: SimulatedCloud,
+    theme: Theme = 'everything',
+  ) {
+    this.#wishes = wishesOf(theme);
     this.#clients = users.map((_, index) => cloud.client(index));
   }
 
@@ -41,9 +60,22 @@ export class SimulatedUsers {
   async take(step: Step): Promise<void> {
     const chosen = this.#choose(step);
     if (chosen === undefined) return;
-    const [wish, parameters] = chosen;
+    const { wish, parameters, foreign } = chosen;
     const answer = await this.call(step.user, wish.action, parameters);
-    if (answer?.status === 200) wish.learn?.(this.belongings.get(users[step.user]!.project)!, answer, parameters);
+    if (answer?.status !== 200) return;
+    const { project } = users[step.user]!;
+    const what = `${project} ${wish.action} ${JSON.stringify(parameters)}`;
+    if (foreign) this.broken.push(`${what}: was done to another project's`);
+    if (parameters['ClientToken'] !== undefined) this.#checkToken(what, answer);
+    wish.learn?.(this.belongings.get(project)!, answer, parameters);
+  }
+
+  /** The same request with the same token makes nothing new. */
+  #checkToken(what: string, answer: Ec2Answer): void {
+    const [made] = textsOf(answer.xml, 'reservationId');
+    const earlier = this.#reservations.get(what) ?? made!;
+    if (earlier !== made) this.broken.push(`${what}: made ${earlier} and ${made}`);
+    this.#reservations.set(what, earlier);
   }
 
   /** Calls the API and notes the outcome; null when there was no answer. */
@@ -73,7 +105,8 @@ export class SimulatedUsers {
     return sent.answer;
   }
 
-  #choose(step: Step): [Wish, Parameters] | undefined {
+  #choose(step: Step): { wish: Wish; parameters: Parameters; foreign: boolean } | undefined {
+    let touchesForeign: boolean;
     const random = new SeededRandom(step.seed);
     const { project } = users[step.user]!;
     const chooser: Chooser = {
@@ -83,13 +116,17 @@ export class SimulatedUsers {
         const foreign = random.below(25) === 0;
         const others = [...this.belongings].filter(([name]) => name !== project).flatMap(([, has]) => has[kind]);
         const list = foreign && others.length > 0 ? others : this.belongings.get(project)![kind];
-        return list.length === 0 ? undefined : { [parameter]: random.pick(list) };
+        if (list.length === 0) return undefined;
+        if (list === others && privateThings.includes(kind)) touchesForeign = true;
+        // what came last is asked for more often, perhaps while others are at it
+        return { [parameter]: random.below(3) === 0 ? list.at(-1)! : random.pick(list) };
       },
     };
     for (let attempt = 0; attempt < 20; attempt++) {
-      const wish = random.pick(wishes);
+      touchesForeign = false;
+      const wish = random.pick(this.#wishes);
       const parameters = wish.parameters(chooser);
-      if (parameters !== undefined) return [wish, parameters];
+      if (parameters !== undefined) return { wish, parameters, foreign: touchesForeign };
     }
     return undefined;
   }

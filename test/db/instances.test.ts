@@ -75,7 +75,7 @@ describe('instances in the database', () => {
         ids.map(async (id) => {
           const [claimed] = await Promise.all([
             claimForRun(rules.db, id, 'cloud1'),
-            rules.cloud.instances.terminate(rules.context(), id),
+            rules.cloud.instances.terminate(rules.context(), [id]),
           ]);
           return { id, claimed };
         }),

@@ -75,10 +75,12 @@ export async function rulesCloud(
     images?: readonly Image[];
     scheduler?: boolean;
     hosts?: readonly string[];
+    /** Is told of each statement. */
+    watch?: (sql: string) => void;
   } = {},
 ): Promise<RulesCloud> {
   const { runtime } = testRuntime({ sql_connection: 'sqlite://', ...options.flags });
-  const db = openDatabase(runtime);
+  const db = openDatabase(runtime, options.watch === undefined ? {} : { watch: options.watch });
   await syncDatabase(db);
   const published: Published[] = [];
   const bus = new InProcessBus((message) => published.push(parsed(message)));

@@ -252,9 +252,9 @@ describe('rules about instances', () => {
       const id = await runOne();
       await running(id);
       rules.published.length = 0;
-      const change = await rules.cloud.instances.terminate(rules.context(), id);
+      const change = (await rules.cloud.instances.terminate(rules.context(), [id]))[0]!;
       expect([change.before.task_state, change.after.task_state]).to.deep.equal([null, 'deleting']);
-      await rules.cloud.instances.terminate(rules.context(), id);
+      await rules.cloud.instances.terminate(rules.context(), [id]);
       const recorded = recordedMessage('terminate', 'compute.cloud1');
       expect(
         rules.published.map(({ routingKey, method, args }) => [routingKey, method, Object.keys(args)]),
@@ -281,7 +281,7 @@ describe('rules about instances', () => {
         await running(id);
         await changeInstance(rules.db, id, { vm_state: vmState, task_state: 'rebooting' });
         rules.published.length = 0;
-        await rules.cloud.instances.terminate(rules.context(), id);
+        await rules.cloud.instances.terminate(rules.context(), [id]);
         expect(casts('terminate_instance'), vmState).to.have.length(1);
         expect((await instance(id))!.task_state, vmState).to.equal('deleting');
       }
@@ -293,7 +293,7 @@ describe('rules about instances', () => {
       const volumeId = await rules.db.insert('volumes', fields);
       const id = await runOne({ blockDevices: [{ deviceName: '/dev/vdc', volumeId }] });
       rules.published.length = 0;
-      await rules.cloud.instances.terminate(rules.context(), id);
+      await rules.cloud.instances.terminate(rules.context(), [id]);
       expect(casts('terminate_instance')).to.deep.equal([]);
       const row = (await instance(id))!;
       expect([row.deleted, row.vm_state, row.task_state, row.terminated_at]).to.deep.equal([
@@ -312,10 +312,10 @@ describe('rules about instances', () => {
 
       expect(await rules.cloud.instances.describe(rules.context())).to.deep.equal([]);
       expect(await rules.cloud.instances.describe(rules.context(), { ids: [id] })).to.have.length(1);
-      expect((await rules.cloud.instances.terminate(rules.context(), id)).after.deleted).to.equal(true);
+      expect((await rules.cloud.instances.terminate(rules.context(), [id]))[0]!.after.deleted).to.equal(true);
       await rules.db.update('instances', { deleted_at: '2011-01-01 00:00:00' }, 'id = ?', [id]);
       expect(await rules.cloud.instances.describe(rules.context(), { ids: [id] })).to.deep.equal([]);
-      expect(await code(rules.cloud.instances.terminate(rules.context(), id))).to.equal('InstanceNotFound');
+      expect(await code(rules.cloud.instances.terminate(rules.context(), [id]))).to.equal('InstanceNotFound');
     });
 
     it("leaves other projects' instances alone, and locked ones to administrators", async () => {
@@ -323,11 +323,11 @@ describe('rules about instances', () => {
       const id = await runOne();
       await running(id);
       const { instances } = rules.cloud;
-      expect(await code(instances.terminate(rules.context({ projectId: 'other' }), id))).to.equal('InstanceNotFound');
+      expect(await code(instances.terminate(rules.context({ projectId: 'other' }), [id]))).to.equal('InstanceNotFound');
       await changeInstance(rules.db, id, { locked: true });
-      expect(await code(instances.terminate(rules.context(), id))).to.equal('OperationNotPermitted');
+      expect(await code(instances.terminate(rules.context(), [id]))).to.equal('OperationNotPermitted');
       expect((await instance(id))!.task_state).to.equal(null);
-      expect(await code(instances.terminate(admin(), id))).to.equal('done');
+      expect(await code(instances.terminate(admin(), [id]))).to.equal('done');
     });
   });
 
@@ -343,8 +343,8 @@ describe('rules about instances', () => {
         await running(id);
         await changeInstance(rules.db, id, { vm_state: state });
         rules.published.length = 0;
-        await rules.cloud.instances[operation](rules.context(), id);
-        await rules.cloud.instances[operation](rules.context(), id);
+        await rules.cloud.instances[operation](rules.context(), [id]);
+        await rules.cloud.instances[operation](rules.context(), [id]);
         const [recorded] = recording<Recorded[]>(`amqp/flows/${flow}.json`);
         const wanted = [recorded!.routing_key, recorded!.body['method'], { ...recorded!.body.args, instance_id: id }];
         expect(rules.published.map(({ routingKey, method, args }) => [routingKey, method, args])).to.deep.equal([
@@ -366,10 +366,10 @@ describe('rules about instances', () => {
       const id = await runOne();
       await running(id);
       await changeInstance(rules.db, id, { vm_state: 'error' });
-      await rules.cloud.instances.reboot(rules.context(), id);
+      await rules.cloud.instances.reboot(rules.context(), [id]);
       const row = (await instance(id))!;
       expect([row.vm_state, row.task_state]).to.deep.equal(['error', 'rebooting']);
-      expect(await code(rules.cloud.instances.stop(rules.context(), id))).to.equal('IncorrectInstanceState');
+      expect(await code(rules.cloud.instances.stop(rules.context(), [id]))).to.equal('IncorrectInstanceState');
     });
 
     it('take the change back when the host cannot be told', async () => {
@@ -377,10 +377,30 @@ describe('rules about instances', () => {
       const id = await runOne();
       await running(id, 'gone');
       for (const operation of ['stop', 'reboot'] as const) {
-        expect(await code(rules.cloud.instances[operation](rules.context(), id))).to.equal('MessageNotDelivered');
+        expect(await code(rules.cloud.instances[operation](rules.context(), [id]))).to.equal('MessageNotDelivered');
         const row = (await instance(id))!;
         expect([row.vm_state, row.task_state, row.terminated_at]).to.deep.equal(['active', null, null]);
       }
+    });
+
+    it('change several at once: none when one is not there, and those before the first in the wrong state', async () => {
+      rules = await rulesCloud();
+      const ids = [await runOne(), await runOne(), await runOne(), await runOne()];
+      for (const id of ids) await running(id);
+      await changeInstance(rules.db, ids[2]!, { vm_state: 'paused' });
+      rules.published.length = 0;
+      const { instances } = rules.cloud;
+      const tasks = async (): Promise<unknown> => Promise.all(ids.map(async (id) => (await instance(id))!.task_state));
+      expect(await code(instances.stop(rules.context(), [ids[0]!, 4711]))).to.equal('InstanceNotFound');
+      expect(await code(instances.terminate(rules.context(), [ids[0]!, 4711]))).to.equal('InstanceNotFound');
+      expect(await tasks()).to.deep.equal([null, null, null, null]);
+      expect(rules.published).to.deep.equal([]);
+      expect(await code(instances.stop(rules.context(), ids))).to.equal('IncorrectInstanceState');
+      expect(await tasks()).to.deep.equal(['stopping', 'stopping', null, null]);
+      expect(casts('stop_instance').map(({ args }) => args['instance_id'])).to.deep.equal(ids.slice(0, 2));
+      const changes = await instances.terminate(rules.context(), ids);
+      expect(changes.map(({ after }) => [after.id, after.task_state])).to.deep.equal(ids.map((id) => [id, 'deleting']));
+      expect(casts('terminate_instance').map(({ args }) => args['instance_id'])).to.deep.equal(ids);
     });
 
     it('refuse what the state does not allow, and change nothing', async () => {
@@ -388,12 +408,12 @@ describe('rules about instances', () => {
       const id = await runOne();
       rules.published.length = 0;
       const { instances } = rules.cloud;
-      expect(await code(instances.stop(rules.context(), id))).to.equal('IncorrectInstanceState');
-      expect(await code(instances.start(rules.context(), id))).to.equal('IncorrectInstanceState');
-      expect(await code(instances.reboot(rules.context(), id))).to.equal('IncorrectInstanceState');
+      expect(await code(instances.stop(rules.context(), [id]))).to.equal('IncorrectInstanceState');
+      expect(await code(instances.start(rules.context(), [id]))).to.equal('IncorrectInstanceState');
+      expect(await code(instances.reboot(rules.context(), [id]))).to.equal('IncorrectInstanceState');
       expect(await code(instances.consoleOutput(rules.context(), id))).to.equal('InstanceNotRunning');
       await running(id);
-      expect(await code(instances.start(rules.context(), id))).to.equal('done');
+      expect(await code(instances.start(rules.context(), [id]))).to.equal('done');
       expect(rules.published).to.deep.equal([]);
       expect((await instance(id))!.task_state).to.equal(null);
     });
