@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime/runtime.js';
 import { BrokerConnection } from './amqp/connection.js';
 import { FanoutPublisher } from './amqp/fanout.js';
 import { NotificationQueues } from './amqp/notificationQueues.js';
-import { Publisher, type Handed } from './amqp/publisher.js';
+import { Publisher } from './amqp/publisher.js';
 import { Replier } from './amqp/replier.js';
 import { ReplyQueues, type ReplyQueue } from './amqp/replyQueues.js';
 import { TopicConsumer } from './amqp/topicConsumer.js';
@@ -74,7 +74,7 @@ class AmqpTransport implements Transport {
   publish(routingKey: string, body: string, options: PublishOptions): Promise<void> {
     return this.runtime.outside(async () => {
       if (options.keep === true) await this.#notificationQueues.declare(routingKey);
-      const { confirmed } = this.#publisher.publish(routingKey, body, options);
+      const confirmed = this.#publisher.publish(routingKey, body, options);
       if (options.confirm) await confirmed;
     });
   }
@@ -98,7 +98,7 @@ class AmqpTransport implements Transport {
   ): Promise<Reply> {
     return new Promise((resolve, reject) => {
       let queue: ReplyQueue | null = null;
-      let handed: Handed | null = null;
+      let handed: { withdraw(): void } | null = null;
       let over = false;
       const end = (rest: (ReplyStep & { kind: 'end' })['rest'], settle: () => void): void => {
         if (over) return;
@@ -126,8 +126,7 @@ class AmqpTransport implements Transport {
           },
           onLost: (reason) => fail(new MessageNotDelivered(`${options.method} to ${routingKey}: ${reason}`)),
         });
-        handed = this.#publisher.publish(routingKey, body(queue.messageId), { confirm: true });
-        handed.confirmed.catch(fail);
+        handed = this.#publisher.ask(routingKey, body(queue.messageId), fail);
       };
       this.#replyQueues.acquire(options.timeoutMs).then(begin).catch(fail);
     });
@@ -152,6 +151,7 @@ class AmqpTransport implements Transport {
     }
     return this.runtime.outside(async () => {
       const end = this.runtime.clock.now() + graceMs;
+      if (graceMs > 0) this.#replier.settle();
       while (this.connected && !(this.#publisher.idle && this.#replier.idle) && this.runtime.clock.now() < end) {
         await this.runtime.sleep(20);
       }

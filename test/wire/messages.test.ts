@@ -139,6 +139,48 @@ describe('messages on the wire', function () {
     expect(exchanges.filter(({ name }) => /^[0-9a-f]{32}$/.test(String(name)))).to.have.length(1);
   });
 
+  it('answer more callers than there are channels, each in order, though every third has gone', async () => {
+    await party.server('compute', 'cloud1');
+    const connection = await broker.connect(vhost);
+    const channel = await connection.createChannel();
+    const { queue } = await channel.assertQueue('', { exclusive: true });
+    const callers = Array.from({ length: 400 }, (_, index) => `caller-${index}`);
+    const alive = callers.filter((_, index) => index % 3 > 0);
+    for (const id of alive) {
+      await channel.assertExchange(id, 'direct', { durable: false, autoDelete: true });
+      await channel.bindQueue(queue, id, id);
+    }
+    const answers = new Map<string, unknown[]>();
+    await channel.consume(
+      queue,
+      (message) => {
+        const { fields, content } = message!;
+        const { result } = JSON.parse(content.toString()) as { result: unknown };
+        answers.set(fields.exchange, [...(answers.get(fields.exchange) ?? []), result]);
+      },
+      { noAck: true },
+    );
+    const properties = { contentType: 'application/json', contentEncoding: 'utf-8' };
+    const wanted: unknown[] = [];
+    for (const value of ['first', 'second', 'third']) {
+      for (const id of callers) {
+        const body = { method: 'echo', args: { value: `${value} ${id}` }, _msg_id: id };
+        channel.publish('nova', 'compute.cloud1', Buffer.from(JSON.stringify(body)), properties);
+      }
+      wanted.push(value, null);
+      await until('every caller who is there to be answered', () =>
+        alive.every((id) => answers.get(id)?.length === wanted.length),
+      );
+    }
+    for (const id of alive) {
+      expect(answers.get(id)).to.deep.equal(wanted.map((value) => (value === null ? null : `${String(value)} ${id}`)));
+    }
+    expect(answers.size).to.equal(alive.length);
+    const connections = await broker.list('connections', vhost, ['channels']);
+    expect(Math.max(...connections.map(({ channels }) => Number(channels)))).to.be.within(20, 140);
+    await connection.close();
+  });
+
   it('which stopped 2011.3 stop nobody here: acknowledged, logged, answered where a caller waits', async () => {
     const { echo, log } = await party.server('volume', 'cloud1');
     const { rpc, runtime } = await party.client();

@@ -1,5 +1,6 @@
 import { AmqpConnectionManagerClass } from 'amqp-connection-manager';
 import type { ChannelModel } from 'amqplib';
+import { Writable } from 'node:stream';
 import { MessageNotDelivered, StartupError } from '../../errors.js';
 import type { Logger } from '../../log.js';
 import type { Runtime } from '../../runtime/runtime.js';
@@ -25,11 +26,31 @@ function reasonOf(error: unknown): string {
 }
 
 /** The socket of a connection; the library's types hide it. */
-function socketOf(connection: ChannelModel): { destroy(): void } | null {
+function socketOf(connection: ChannelModel): Writable | null {
   const inner: unknown = connection.connection;
   if (typeof inner !== 'object' || inner === null || !('stream' in inner)) return null;
-  const { stream } = inner;
-  return typeof stream === 'object' && stream !== null && 'destroy' in stream ? (stream as { destroy(): void }) : null;
+  return inner.stream instanceof Writable ? inner.stream : null;
+}
+
+/**
+ * Lets what is written in one turn of the event loop leave in one packet: the library writes for each channel apart, and
+ * packets are most of what a message costs.
+ */
+function gatherWrites(socket: Writable): void {
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  let corked = false;
+  const uncork = (): void => {
+    corked = false;
+    socket.uncork();
+  };
+  socket.write = (...args: unknown[]): boolean => {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      process.nextTick(uncork);
+    }
+    return write(...args);
+  };
 }
 
 /**
@@ -214,6 +235,8 @@ export class BrokerConnection {
     }
     const connection = manager.connection;
     if (connection === undefined) return;
+    const socket = socketOf(connection);
+    if (socket !== null) gatherWrites(socket);
     this.#current = connection;
     this.#everConnected = true;
     this.#failures = 0;
