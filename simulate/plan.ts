@@ -117,14 +117,41 @@ function settingOf(random: SeededRandom): Setting {
 function faultsOf(random: SeededRandom, setting: Setting, steps: number, duration: number): Fault[] {
   const most = random.pick([0, 1, 2, 4, 4, 8, 8, 16]);
   const count = Math.min(most, Math.ceil(steps / 3));
-  const faults = Array.from({ length: count }, () => faultOf(random.fork(), setting, random.below(duration + 1)));
-  return faults.sort((a, b) => a.at - b.at);
+  const when = (): number => random.below(duration + 1);
+  const faults = Array.from({ length: count }, () => faultOf(random.fork(), setting, when()));
+  const more = count === 0 ? 0 : random.below(4);
+  const drivers = Array.from({ length: more }, () => driverFault(random.fork(), setting, when()));
+  return [...faults, ...drivers].sort((a, b) => a.at - b.at);
 }
 
-/** A driver, and which of its methods. */
-function driverOf(random: SeededRandom, daemon: string): { daemon: string; method: string | null } {
-  const methods = troubledMethods[daemon.split('@')[0]!]!;
-  return { daemon, method: random.below(3) === 0 ? null : random.pick(methods) };
+/** What drivers are asked for by a theme's requests. */
+const methodsOfTheme: Readonly<Record<Theme, RegExp>> = {
+  everything: /./,
+  instances: /^(spawn|destroy|reboot|rescue|unrescue|snapshot|setUpNetwork|updateDhcp)$/,
+  volumes: /Volume|Snapshot|Export/,
+  addresses: /FloatingIp|FloatingForward|spawn|destroy/,
+  groups: /^(spawn|destroy|reboot)$/,
+};
+
+/** A driver, and which of its methods; null for whichever is called next. */
+function driverOf(random: SeededRandom, setting: Setting): { daemon: string; method: string | null } {
+  const pairs = daemonsOf(setting).flatMap((daemon) =>
+    (troubledMethods[daemon.split('@')[0]!] ?? []).map((method) => ({ daemon, method })),
+  );
+  const asked = pairs.filter(({ method }) => methodsOfTheme[setting.theme].test(method));
+  const { daemon, method } = random.pick(random.below(3) === 0 ? pairs : asked);
+  return { daemon, method: random.below(4) === 0 ? null : method };
+}
+
+function driverFault(random: SeededRandom, setting: Setting, at: number): Fault {
+  return {
+    at,
+    kind: 'driver',
+    ...driverOf(random, setting),
+    how: random.pick(['fail before', 'fail after', 'fail after', 'hang', 'slow']),
+    times: 1 + random.below(4),
+    ms: random.pick([3000, 20_000, 90_000]),
+  };
 }
 
 function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
@@ -136,7 +163,6 @@ function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
   // The first host has the API, and what there is but once; a network with DHCP is bound to its host.
   const bound = setting.networkManager === 'FlatDHCPManager';
   const mayBurn = hosts.slice(1).filter((name) => !bound || !names.includes(`nova-network@${name}`));
-  const withDriver = names.filter((name) => /compute|network|volume/.test(name));
   const crash = (most: number): Fault => {
     const when = random.pick(['before', 'after'] as const);
     return { at, kind: 'crash', daemon, after: random.below(most), when, downMs: briefly };
@@ -162,14 +188,7 @@ function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
     () => ({ at, kind: 'unconfirmed', daemon, delivered: random.pick([true, false]), ms: briefly }),
     () => ({ at, kind: 'broker restart', ms: random.pick([200, 3000, 40_000]) }),
     () => ({ at, kind: 'slow bus', ms: 20_000, most: random.pick([500, 3000, 15_000]) }),
-    () => ({
-      at,
-      kind: 'driver',
-      ...driverOf(random, random.pick(withDriver)),
-      how: random.pick(['fail before', 'fail after', 'hang', 'slow']),
-      times: 1 + random.below(4),
-      ms: random.pick([3000, 20_000, 90_000]),
-    }),
+    () => driverFault(random, setting, at),
     () => ({ at, kind: 'clock', host, byMs: random.pick([-3_600_000, -40_000, -3000, 3000, 40_000, 400_000]) }),
   ];
   return random.pick(kinds)();

@@ -3,6 +3,7 @@ import { fixedIpByAddress, fixedIpsOfInstances } from '../db/fixedIps.js';
 import { floatingIpByAddress, floatingIpsOfProject, type FloatingIpView } from '../db/floatingIps.js';
 import { findInstance, getInstance } from '../db/instances.js';
 import { getNetwork } from '../db/networks.js';
+import { findService, serviceIsUp } from '../db/services.js';
 import {
   ApiError,
   FixedIpNotFoundForAddress,
@@ -118,7 +119,16 @@ export class Addresses {
   async #takeOff(context: Context, row: FloatingIpView): Promise<void> {
     const owner = row.multi_host ? row.instance_host : row.network_host;
     const host = row.host ?? owner ?? (await this.#hostOfFixed(context, row.fixed_address!));
-    await this.parts.rpc.networkOn(host).call.disassociate_floating_ip(context, { floating_address: row.address! });
+    const { rpc } = this.parts;
+    const network = (await this.#isDown(host)) ? rpc.network : rpc.networkOn(host);
+    await network.call.disassociate_floating_ip(context, { floating_address: row.address! });
+  }
+
+  /** Nothing was heard of its nova-network: any other takes the address off, and it lets go of it when it is back. */
+  async #isDown(host: string): Promise<boolean> {
+    const { db, runtime } = this.parts;
+    const service = await findService(db, host, 'nova-network');
+    return service !== undefined && !serviceIsUp(service, runtime.clock.now(), runtime.flags.service_down_time);
   }
 
   /**

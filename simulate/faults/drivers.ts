@@ -26,23 +26,22 @@ export const troubledMethods: Readonly<Record<string, readonly string[]>> = {
 
 /** What goes wrong in the drivers of one daemon. */
 export class DriverTroubles {
-  #armed: { method: string | null; how: DriverTrouble; times: number; ms: number } | undefined;
+  #armed: { readonly method: string | null; readonly how: DriverTrouble; times: number; readonly ms: number }[] = [];
 
   /** The next calls, of one method or of whichever, go wrong. */
   arm(method: string | null, how: DriverTrouble, times: number, ms: number): void {
-    this.#armed = { method, how, times, ms };
+    this.#armed.push({ method, how, times, ms });
   }
 
   calm(): void {
-    this.#armed = undefined;
+    this.#armed = [];
   }
 
   /** The trouble of this very call. */
   take(method: string): { how: DriverTrouble; ms: number } | undefined {
-    const armed = this.#armed;
-    if (armed === undefined || (armed.method !== null && armed.method !== method)) return undefined;
-    if (--armed.times <= 0) this.#armed = undefined;
-    return armed;
+    const trouble = this.#armed.find((one) => one.method === null || one.method === method);
+    if (trouble !== undefined && --trouble.times <= 0) this.#armed = this.#armed.filter((one) => one !== trouble);
+    return trouble;
   }
 }
 

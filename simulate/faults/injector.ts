@@ -76,7 +76,7 @@ export class Injector {
         daemon!.troubles.arm(fault.method, fault.how, fault.times, fault.ms);
         break;
       case 'clock':
-        cloud.hosts.get(fault.host)!.clockError += fault.byMs;
+        cloud.hosts.get(fault.host)!.clockError = fault.byMs;
         break;
     }
   }

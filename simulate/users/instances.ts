@@ -51,11 +51,27 @@ export const instanceWishes: readonly Wish[] = [
         ? undefined
         : { 'InstanceId.1': has.instances[0]!, 'InstanceId.2': has.instances.at(-1)! },
   },
-  { action: 'RebootInstances', weight: 2, parameters: (chooser) => chooser.one('instances', 'InstanceId.1') },
-  { action: 'StopInstances', weight: 2, parameters: (chooser) => chooser.one('instances', 'InstanceId.1') },
-  { action: 'StartInstances', weight: 3, parameters: (chooser) => chooser.one('instances', 'InstanceId.1') },
-  { action: 'RescueInstance', parameters: (chooser) => chooser.one('instances', 'InstanceId') },
-  { action: 'UnrescueInstance', weight: 2, parameters: (chooser) => chooser.one('instances', 'InstanceId') },
+  {
+    action: 'RebootInstances',
+    weight: 2,
+    parameters: (chooser) => chooser.one('instances', 'InstanceId.1', chooser.known.running),
+  },
+  {
+    action: 'StopInstances',
+    weight: 2,
+    parameters: (chooser) => chooser.one('instances', 'InstanceId.1', chooser.known.running),
+  },
+  {
+    action: 'StartInstances',
+    weight: 3,
+    parameters: (chooser) => chooser.one('instances', 'InstanceId.1', chooser.known.stopped),
+  },
+  { action: 'RescueInstance', parameters: (chooser) => chooser.one('instances', 'InstanceId', chooser.known.running) },
+  {
+    action: 'UnrescueInstance',
+    weight: 2,
+    parameters: (chooser) => chooser.one('instances', 'InstanceId', chooser.known.rescued),
+  },
   { action: 'GetConsoleOutput', parameters: (chooser) => chooser.one('instances', 'InstanceId') },
   { action: 'DescribeInstances', parameters: () => ({}) },
   {
@@ -75,7 +91,7 @@ export const instanceWishes: readonly Wish[] = [
   {
     action: 'CreateImage',
     parameters: (chooser) =>
-      both(chooser.one('instances', 'InstanceId'), {
+      both(chooser.one('instances', 'InstanceId', chooser.known.running), {
         Name: `image${chooser.random.below(5)}`,
         NoReboot: chooser.random.pick(['true', 'false']),
       }),

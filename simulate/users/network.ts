@@ -28,10 +28,15 @@ export const addressWishes: readonly Wish[] = [
   },
   {
     action: 'AssociateAddress',
-    weight: 4,
-    parameters: (chooser) => both(chooser.one('addresses', 'PublicIp'), chooser.one('instances', 'InstanceId')),
+    weight: 6,
+    parameters: (chooser) =>
+      both(chooser.one('addresses', 'PublicIp'), chooser.one('instances', 'InstanceId', chooser.known.running)),
   },
-  { action: 'DisassociateAddress', weight: 2, parameters: (chooser) => chooser.one('addresses', 'PublicIp') },
+  {
+    action: 'DisassociateAddress',
+    weight: 2,
+    parameters: (chooser) => chooser.one('addresses', 'PublicIp', chooser.known.associated),
+  },
   {
     action: 'ReleaseAddress',
     weight: 2,

@@ -4,6 +4,7 @@ import { textsOf, type Ec2Answer, type Ec2Client } from '../ec2Client.js';
 import { users, type Step, type Theme } from '../plan.js';
 import { SeededRandom } from '../seededRandom.js';
 import { instanceWishes } from './instances.js';
+import { knownOf, type Known } from './known.js';
 import { addressWishes, groupWishes, otherWishes } from './network.js';
 import { volumeWishes } from './volumes.js';
 import { emptyBelongings, type Belongings, type Chooser, type Parameters, type Wish } from './wish.js';
@@ -58,12 +59,12 @@ export class SimulatedUsers {
 
   /** Sends what a step stands for, unless there is nothing to send it for. */
   async take(step: Step): Promise<void> {
-    const chosen = this.#choose(step);
+    const { project } = users[step.user]!;
+    const chosen = this.#choose(step, await knownOf(this.cloud.db, project));
     if (chosen === undefined) return;
     const { wish, parameters, foreign } = chosen;
     const answer = await this.call(step.user, wish.action, parameters);
     if (answer?.status !== 200) return;
-    const { project } = users[step.user]!;
     const what = `${project} ${wish.action} ${JSON.stringify(parameters)}`;
     if (foreign) this.broken.push(`${what}: was done to another project's`);
     if (parameters['ClientToken'] !== undefined) this.#checkToken(what, answer);
@@ -105,17 +106,19 @@ export class SimulatedUsers {
     return sent.answer;
   }
 
-  #choose(step: Step): { wish: Wish; parameters: Parameters; foreign: boolean } | undefined {
+  #choose(step: Step, known: Known): { wish: Wish; parameters: Parameters; foreign: boolean } | undefined {
     let touchesForeign: boolean;
     const random = new SeededRandom(step.seed);
     const { project } = users[step.user]!;
     const chooser: Chooser = {
       random,
       has: this.belongings.get(project)!,
-      one: (kind, parameter) => {
+      known,
+      one: (kind, parameter, likely) => {
         const foreign = random.below(25) === 0;
         const others = [...this.belongings].filter(([name]) => name !== project).flatMap(([, has]) => has[kind]);
-        const list = foreign && others.length > 0 ? others : this.belongings.get(project)![kind];
+        const own = likely === undefined || random.below(5) === 0 ? this.belongings.get(project)![kind] : likely;
+        const list = foreign && others.length > 0 ? others : own;
         if (list.length === 0) return undefined;
         if (list === others && privateThings.includes(kind)) touchesForeign = true;
         // what came last is asked for more often, perhaps while others are at it

@@ -1,5 +1,10 @@
 import { textsOf } from '../ec2Client.js';
-import { both, forget, type Wish } from './wish.js';
+import { both, forget, type Chooser, type Parameters, type Wish } from './wish.js';
+
+/** Few devices, so that they are taken soon; one in six is none. */
+function device({ random }: Chooser): Parameters {
+  return { Device: random.pick(['/dev/vdb', '/dev/vdb', '/dev/vdb', '/dev/vdc', '/dev/vdd', 'x']) };
+}
 
 /** Volumes, attachments and snapshots. */
 export const volumeWishes: readonly Wish[] = [
@@ -20,13 +25,34 @@ export const volumeWishes: readonly Wish[] = [
   },
   {
     action: 'AttachVolume',
-    weight: 4,
-    parameters: (chooser) =>
-      both(both(chooser.one('volumes', 'VolumeId'), chooser.one('instances', 'InstanceId')), {
-        Device: chooser.random.pick(['/dev/vdb', '/dev/vdc', '/dev/vdd', 'x']),
-      }),
+    weight: 8,
+    parameters: (chooser) => {
+      const volume = chooser.one('volumes', 'VolumeId', chooser.known.free);
+      return both(volume, both(chooser.one('instances', 'InstanceId', chooser.known.running), device(chooser)));
+    },
   },
-  { action: 'DetachVolume', weight: 3, parameters: (chooser) => chooser.one('volumes', 'VolumeId') },
+  {
+    action: 'AttachVolume',
+    weight: 4,
+    // to a device which another volume has
+    parameters: (chooser) => {
+      const taken = chooser.known.attached;
+      if (taken.length === 0) return undefined;
+      const { instance, device: mountpoint } = chooser.random.pick(taken);
+      const volume = chooser.one('volumes', 'VolumeId', chooser.known.free);
+      return both(volume, { InstanceId: instance, Device: mountpoint });
+    },
+  },
+  {
+    action: 'DetachVolume',
+    weight: 6,
+    parameters: (chooser) =>
+      chooser.one(
+        'volumes',
+        'VolumeId',
+        chooser.known.attached.map(({ volume }) => volume),
+      ),
+  },
   {
     action: 'DeleteVolume',
     weight: 2,
@@ -37,7 +63,7 @@ export const volumeWishes: readonly Wish[] = [
   {
     action: 'CreateSnapshot',
     weight: 2,
-    parameters: (chooser) => chooser.one('volumes', 'VolumeId'),
+    parameters: (chooser) => chooser.one('volumes', 'VolumeId', chooser.known.free),
     learn: (has, answer) => has.snapshots.push(...textsOf(answer.xml, 'snapshotId')),
   },
   {

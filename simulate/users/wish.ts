@@ -1,5 +1,6 @@
 import type { SeededRandom } from '../seededRandom.js';
 import type { Ec2Answer } from '../ec2Client.js';
+import type { Known } from './known.js';
 
 /** What the users of a project know of what they have, by EC2 id or name. Some of it may be gone already. */
 export interface Belongings {
@@ -18,8 +19,12 @@ export type Parameters = Record<string, string | number>;
 export interface Chooser {
   readonly random: SeededRandom;
   readonly has: Belongings;
-  /** One of what the project has, as a parameter; seldom another project's, or none at all. Undefined: there is none. */
-  one(kind: keyof Belongings, parameter: string): Parameters | undefined;
+  readonly known: Known;
+  /**
+   * One of what the project has, as a parameter, mostly one of those which are `likely` to do; seldom another project's.
+   * Undefined: there is none.
+   */
+  one(kind: keyof Belongings, parameter: string, likely?: readonly string[]): Parameters | undefined;
 }
 
 /** One kind of request. */

@@ -57,6 +57,24 @@ describe('cloud: floating addresses', () => {
     expect((await failure(addresses.allocate(caller({ project: 'third' })))).name).to.equal('NoMoreFloatingIps');
   });
 
+  it('takes an address off whose host is lost, by any other nova-network', async () => {
+    const id = await running();
+    const address = await addresses.allocate(demo);
+    await addresses.associate(demo, id, address);
+    await cloud.settled();
+    await cloud.db.run("UPDATE floating_ips SET host = 'gone' WHERE fixed_ip_id IS NOT NULL");
+    const old = '2011-09-22 12:00:00';
+    const service = { host: 'gone', binary: 'nova-network', topic: 'network', report_count: 1, disabled: false };
+    await cloud.db.insert('services', { ...service, created_at: old, updated_at: old });
+    cloud.takeSent();
+    await addresses.disassociate(demo, address);
+    expect(cloud.takeSent()).to.deep.equal([
+      { to: 'network', method: 'disassociate_floating_ip', args: { floating_address: address } },
+    ]);
+    expect(await shown()).to.deep.equal([[address, null]]);
+    await addresses.release(demo, address);
+  });
+
   it('associates, moves, disassociates and releases with the recorded messages', async () => {
     const [first, second] = [await running(), await running()];
     const address = await addresses.allocate(demo);
