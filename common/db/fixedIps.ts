@@ -3,7 +3,7 @@ import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import { findInstance } from './instances.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
-import { changeWhere, firstWhere, rowsWhere } from './where.js';
+import { changeWhere, firstWhere, rowsWhere, type Condition } from './where.js';
 
 /** Candidates read at a time; a claim goes on to the next ones while others win them. */
 const candidatesAtATime = 16;
@@ -20,14 +20,36 @@ export async function claimFixedIp(
   instanceId: number,
   options: { another?: boolean } = {},
 ): Promise<FixedIpRow | null> {
+  const { another = false } = options;
+  if (db.dialect === 'sqlite') {
+    const claimed = await claimInOneStatement(db, network, instanceId, another);
+    if (claimed !== undefined) return claimed;
+  }
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, instanceId);
-    if (!options.another) {
+    if (!another) {
       const own = await ownFixedIp(tx, network.id, instanceId);
       if (own !== undefined) return own;
     }
     return claimFrom(tx, network, { instance_id: instanceId });
   });
+}
+
+/** SQLite's writers take turns: one statement needs no lock. Undefined when the instance has one already, or none is free. */
+async function claimInOneStatement(
+  db: Db,
+  network: NetworkRow,
+  instanceId: number,
+  another: boolean,
+): Promise<FixedIpRow | undefined> {
+  const free = freeAddresses(network);
+  const none = 'NOT EXISTS (SELECT 1 FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ?)';
+  const [row] = await db.all<FixedIpRow>(
+    `UPDATE fixed_ips SET instance_id = ?, updated_at = ? WHERE id = (SELECT id FROM fixed_ips WHERE ${free.sql} ` +
+      `ORDER BY id LIMIT 1)${another ? '' : ` AND ${none}`} RETURNING *`,
+    [instanceId, db.now(), ...free.params, ...(another ? [] : [instanceId, network.id, false])],
+  );
+  return row;
 }
 
 /**
@@ -71,14 +93,12 @@ async function claimFrom(
   network: NetworkRow,
   owner: { instance_id: number } | { host: string },
 ): Promise<FixedIpRow | null> {
-  const unusable = unusableAddresses(network);
-  const without = unusable.length === 0 ? '' : ` AND address NOT IN ${placeholders(unusable)}`;
+  const addresses = freeAddresses(network);
   const candidates = (after: number, more: string): Promise<FixedIpRow[]> =>
-    tx.all<FixedIpRow>(
-      'SELECT * FROM fixed_ips WHERE network_id = ? AND reserved = ? AND deleted = ? AND instance_id IS NULL ' +
-        `AND host IS NULL AND id > ?${without} ORDER BY id ${more}`,
-      [network.id, false, false, after, ...unusable],
-    );
+    tx.all<FixedIpRow>(`SELECT * FROM fixed_ips WHERE ${addresses.sql} AND id > ? ORDER BY id ${more}`, [
+      ...addresses.params,
+      after,
+    ]);
   const claim = async (row: FixedIpRow): Promise<FixedIpRow | null> => {
     const free = 'id = ? AND instance_id IS NULL AND host IS NULL AND reserved = ? AND deleted = ?';
     return (await tx.update('fixed_ips', owner, free, [row.id, false, false])) > 0 ? { ...row, ...owner } : null;
@@ -98,6 +118,16 @@ async function claimFrom(
       if (claimed !== null) return claimed;
     }
   }
+}
+
+/** The addresses of a network which nobody has and a guest may get. */
+function freeAddresses(network: NetworkRow): Condition {
+  const unusable = unusableAddresses(network);
+  const without = unusable.length === 0 ? '' : ` AND address NOT IN ${placeholders(unusable)}`;
+  return {
+    sql: `network_id = ? AND reserved = ? AND deleted = ? AND instance_id IS NULL AND host IS NULL${without}`,
+    params: [network.id, false, false, ...unusable],
+  };
 }
 
 async function ownFixedIp(tx: Tx, networkId: number, instanceId: number): Promise<FixedIpRow | undefined> {

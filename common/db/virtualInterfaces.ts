@@ -39,14 +39,23 @@ async function insertUnlessThere(
   db: Db,
   values: { address: string; instance_id: number; network_id: number; uuid: string },
 ): Promise<VirtualInterfaceRow> {
+  const made = { ...values, created_at: db.now(), deleted: false };
+  const whole = (id: number): VirtualInterfaceRow => ({ ...made, id, updated_at: null, deleted_at: null });
+  if (db.dialect === 'sqlite') {
+    // its writers take turns: one statement needs no lock
+    const columns = Object.keys(made);
+    const [inserted] = await db.all<{ id: number }>(
+      `INSERT INTO virtual_interfaces (${columns.join(', ')}) SELECT ${columns.map(() => '?').join(', ')} WHERE NOT EXISTS ` +
+        '(SELECT 1 FROM virtual_interfaces WHERE instance_id = ? AND network_id = ?) RETURNING id',
+      [...Object.values(made), values.instance_id, values.network_id],
+    );
+    if (inserted !== undefined) return whole(inserted.id);
+  }
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, values.instance_id);
     const wanted = { instance_id: values.instance_id, network_id: values.network_id };
     const there = await firstWhere(tx, 'virtual_interfaces', wanted);
-    if (there !== undefined) return there;
-    const made = { ...values, created_at: tx.now(), deleted: false };
-    const id = await tx.insert('virtual_interfaces', made);
-    return { ...made, id, updated_at: null, deleted_at: null };
+    return there ?? whole(await tx.insert('virtual_interfaces', made));
   });
 }
 

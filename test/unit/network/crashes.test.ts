@@ -20,7 +20,9 @@ function mortal(db: Db, writes: number): { db: Db; died: () => boolean } {
         const member: unknown = Reflect.get(target, key, target);
         if (typeof member !== 'function') return member;
         return async (...args: unknown[]): Promise<unknown> => {
-          const isWrite = ['insert', 'insertMany', 'update', 'run'].includes(String(key));
+          const isWrite =
+            ['insert', 'insertMany', 'update', 'run'].includes(String(key)) ||
+            (key === 'all' && /^(?:INSERT|UPDATE) .* RETURNING /.test(String(args[0])));
           if (left < 0 || (isWrite && left-- === 0)) throw new Error('killed');
           if (key !== 'transaction') return (member as (...given: unknown[]) => unknown).apply(target, args);
           const work = args[0] as (tx: Queryable) => Promise<unknown>;
