@@ -2,14 +2,14 @@ import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.j
 import type { Db } from '../common/db/db.js';
 import { failOverdueInstances, failOverdueVolumes } from '../common/db/scheduling.js';
 import type { Flags } from '../common/flags/flags.js';
-import { createImageService } from '../common/images/client.js';
+import { createImageService, type OwnRegistry } from '../common/images/client.js';
 import type { Log } from '../common/log.js';
 import { createRpc } from '../common/rpc/client.js';
 import { InProcessBus } from '../common/rpc/inProcess.js';
 import type { Transport } from '../common/rpc/transport.js';
 import { RealRuntime } from '../common/runtime/real.js';
 import type { Runtime } from '../common/runtime/runtime.js';
-import { startApi } from '../nova-api/start.js';
+import { startApi, type RunningApi } from '../nova-api/start.js';
 import { startCompute } from '../nova-compute/start.js';
 import { startNetwork } from '../nova-network/start.js';
 import { startObjectstore } from '../nova-objectstore/start.js';
@@ -38,6 +38,8 @@ export class WholeCloud {
   readonly #shared: SharedParts;
   readonly #bus: InProcessBus;
   readonly #running: { daemon: RunningDaemon; transport: Transport }[] = [];
+  /** The registry among these daemons, once it serves. */
+  #registry: OwnRegistry | null = null;
 
   constructor(shared: SharedParts, bus = new InProcessBus()) {
     this.#shared = shared;
@@ -104,9 +106,11 @@ export class WholeCloud {
       db: this.#shared.db,
       transport,
       rpc: createRpc(runtime, transport),
-      images: createImageService(runtime),
+      images: createImageService(runtime, this.#registry),
     };
-    this.#running.push({ daemon: await part.start(parts), transport });
+    const daemon = await part.start(parts);
+    this.#running.push({ daemon, transport });
+    this.#registry ??= ownRegistry(flags, daemon);
   }
 
   /** The bus of this process, or with --nofake_rabbit a broker, where daemons of other hosts may join. */
@@ -117,4 +121,12 @@ export class WholeCloud {
     transport.onGivenUp?.((error) => this.#shared.fail?.(error));
     return transport;
   }
+}
+
+/** The image registry which a daemon serves, as this process's flags name it; null where it serves none. */
+function ownRegistry(flags: Flags, daemon: RunningDaemon | RunningApi): OwnRegistry | null {
+  const door = 'doors' in daemon ? daemon.doors['images'] : undefined;
+  if (door === undefined) return null;
+  const host = flags.images_listen === '0.0.0.0' ? flags.my_ip : flags.images_listen;
+  return { server: `${host}:${flags.images_listen_port}`, door };
 }

@@ -17,6 +17,8 @@ import { imagesDoor } from './images/start.js';
 export interface RunningApi extends RunningDaemon {
   /** By name of flag enabled_apis, e.g. `ec2`: where each API listens, with the real port where the flag says 0. */
   readonly addresses: Readonly<Record<string, HttpAddress>>;
+  /** The same APIs, for who is in the same process. */
+  readonly doors: Readonly<Record<string, HttpDoor>>;
 }
 
 /** An API which nova-api can serve. */
@@ -62,17 +64,17 @@ export async function startApi(
     logger.warn(`The API ${name} of --enabled_apis does not exist yet and is left out`);
   }
   const listeners = new Map<string, HttpListener>();
-  const doors: HttpDoor[] = [];
+  const doors = new Map<string, HttpDoor>();
   const stopAll = async (graceMs: number): Promise<void> => {
     await Promise.all([...listeners.values()].map((listener) => listener.stop(graceMs)));
-    await Promise.all(doors.map((door) => door.close?.()));
+    await Promise.all([...doors.values()].map((door) => door.close?.()));
   };
   try {
     for (const name of names.filter((candidate) => Object.hasOwn(apis, candidate))) {
       const api = apis[name]!;
       const { host, port } = api.listen(runtime.flags);
       const door = await api.open(parts);
-      doors.push(door);
+      doors.set(name, door);
       listeners.set(name, await listen(runtime, door, { name, host, port, limits: api.limits }));
     }
   } catch (error) {
@@ -82,6 +84,7 @@ export async function startApi(
   return {
     binary: 'nova-api',
     addresses: Object.fromEntries([...listeners].map(([name, listener]) => [name, listener.address])),
+    doors: Object.fromEntries(doors),
     stop: () => stopAll(runtime.flags.drain_timeout * 1000),
     reopenLogs: () => runtime.log.reopen(),
   };

@@ -8,6 +8,7 @@ import {
   NotAuthorized,
   StartupError,
 } from '../errors.js';
+import type { HttpDoor } from '../http/door.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Image, ImageFields, ImageService } from './imageService.js';
 import { fieldHeaders, readImage, readImageHeaders } from './wire.js';
@@ -23,9 +24,24 @@ interface Request {
   body?: Body;
 }
 
+/** What of an answer is looked at. */
+interface Answer extends Pick<Response, 'ok' | 'status' | 'body' | 'text' | 'json'> {
+  readonly headers: Iterable<readonly [string, string]>;
+}
+
+/** A registry which this process serves itself: what has no bits needs no socket. */
+export interface OwnRegistry {
+  /** As the flag glance_api_servers would name it. */
+  readonly server: string;
+  readonly door: HttpDoor;
+}
+
 /** Images behind Glance's HTTP API v1 (nova 2011.3, nova/image/glance.py): a Glance, or nova-api's own registry. */
 export class GlanceImageService implements ImageService {
-  constructor(private readonly runtime: Runtime) {}
+  constructor(
+    private readonly runtime: Runtime,
+    private readonly own: OwnRegistry | null = null,
+  ) {}
 
   async detail(context: Context): Promise<Image[]> {
     const images: Image[] = [];
@@ -94,7 +110,7 @@ export class GlanceImageService implements ImageService {
   }
 
   /** Sends to one server, chosen at random; to the others in turn when it can't be reached and nothing was sent yet. */
-  async #send(context: Context, request: Request, id?: string): Promise<Response> {
+  async #send(context: Context, request: Request, id?: string): Promise<Answer> {
     const servers = [...this.runtime.flags.glance_api_servers];
     const start = servers.length > 1 ? this.runtime.random.below(servers.length) : 0;
     const order = [...servers.slice(start), ...servers.slice(0, start)];
@@ -111,28 +127,14 @@ export class GlanceImageService implements ImageService {
     throw new ImageServiceUnavailable(reason);
   }
 
-  async #sendTo(server: string, context: Context, request: Request, id?: string): Promise<Response> {
-    const abort = new AbortController();
-    const timer = this.runtime.after(timeoutMs, () => abort.abort(new Error(`no answer within ${timeoutMs / 1000} s`)));
+  async #sendTo(server: string, context: Context, request: Request, id?: string): Promise<Answer> {
     const headers: Record<string, string> = { ...request.headers };
     if (context.strategy === 'keystone' && context.authToken !== null) headers['x-auth-token'] = context.authToken;
     if (request.body !== undefined) headers['content-type'] = 'application/octet-stream';
-    let response: Response;
-    try {
-      const init: RequestInit & { duplex?: 'half' } = {
-        method: request.method,
-        headers,
-        redirect: 'error',
-        signal: abort.signal,
-      };
-      if (request.body !== undefined) Object.assign(init, { body: request.body, duplex: 'half' });
-      response = await this.runtime.fetch(`http://${server}${request.path}`, init);
-    } catch (error) {
-      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
-      throw new ImageServiceUnavailable(`The image registry at ${server} cannot be reached: ${errorText(cause)}`);
-    } finally {
-      timer.cancel();
-    }
+    const response =
+      request.method === 'HEAD' && server === this.own?.server
+        ? await this.#askHere(this.own.door, request.path, headers)
+        : await this.#ask(server, request, headers);
     if (response.ok) return response;
     const text = request.method === 'HEAD' ? '' : (await response.text()).slice(0, 300);
     switch (response.status) {
@@ -149,17 +151,51 @@ export class GlanceImageService implements ImageService {
         throw new ImageServiceUnavailable(`The image registry at ${server} answered ${response.status}: ${text}`);
     }
   }
+
+  async #ask(server: string, request: Request, headers: Record<string, string>): Promise<Answer> {
+    const abort = new AbortController();
+    const timer = this.runtime.after(timeoutMs, () => abort.abort(new Error(`no answer within ${timeoutMs / 1000} s`)));
+    try {
+      const init: RequestInit & { duplex?: 'half' } = {
+        method: request.method,
+        headers,
+        redirect: 'error',
+        signal: abort.signal,
+      };
+      if (request.body !== undefined) Object.assign(init, { body: request.body, duplex: 'half' });
+      return await this.runtime.fetch(`http://${server}${request.path}`, init);
+    } catch (error) {
+      const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+      throw new ImageServiceUnavailable(`The image registry at ${server} cannot be reached: ${errorText(cause)}`);
+    } finally {
+      timer.cancel();
+    }
+  }
+
+  async #askHere(door: HttpDoor, path: string, headers: Record<string, string>): Promise<Answer> {
+    const sent = { method: 'HEAD', url: path, headers, remoteAddress: '127.0.0.1', body: Buffer.alloc(0) };
+    const { status, headers: answered } = await this.runtime.outside(() => door.handle(sent));
+    return {
+      ok: status >= 200 && status < 300,
+      status,
+      // as they would come out of a socket
+      headers: Object.entries(answered).map(([name, value]) => [name, value.replace(/^[ \t]+|[ \t]+$/g, '')] as const),
+      body: null,
+      text: () => Promise.resolve(''),
+      json: () => Promise.resolve(null),
+    };
+  }
 }
 
 /** The image service which the flag image_service names. Throws StartupError for one that doesn't exist. */
-export function createImageService(runtime: Runtime): ImageService {
+export function createImageService(runtime: Runtime, own: OwnRegistry | null = null): ImageService {
   const name = runtime.flags.image_service;
   if (!['nova.image.glance.GlanceImageService', 'nova.image.s3.S3ImageService'].includes(name)) {
     throw new StartupError(
       `--image_service=${name} is not available; the value which works is nova.image.glance.GlanceImageService`,
     );
   }
-  return new GlanceImageService(runtime);
+  return new GlanceImageService(runtime, own);
 }
 
 /** Who sees an image (nova 2011.3, nova/image/glance.py _is_image_available). */
@@ -175,7 +211,7 @@ function imagePath(id: string): string {
   return `/v1/images/${encodeURIComponent(id)}`;
 }
 
-function fromHeaders(response: Response): Image {
+function fromHeaders(response: Answer): Image {
   const { meta, properties } = readImageHeaders(response.headers);
   return readImage(meta, properties);
 }

@@ -201,4 +201,25 @@ describe('image registry and its client', () => {
       },
     );
   });
+
+  it('is asked without a socket by who is in the same process, and answers the same', async () => {
+    const properties = { arch: 'x86_64', motto: ' à ', project_id: 'acme' };
+    await images.create(admin, { name: ' Jörg – à ', disk_format: 'raw', container_format: 'bare', properties });
+    const { runtime: here } = testRuntime({ glance_api_servers: ['registry:1'] });
+    Object.assign(here, { fetch: fetchOf(() => door) });
+    const own = new GlanceImageService(here, { server: 'registry:1', door });
+    expect(await own.show(admin, '1')).to.deep.equal(await images.show(admin, '1'));
+    for (const work of [own.show(user('other'), '1'), own.show(admin, '2')]) {
+      await work.then(
+        () => expect.fail('was shown'),
+        (error) => expect(error).to.be.instanceOf(ImageNotFound),
+      );
+    }
+    const { runtime: there } = testRuntime({ glance_api_servers: ['registry:1'] });
+    Object.assign(there, { fetch: fetchOf(() => door) });
+    await new GlanceImageService(there, { server: 'registry:2', door }).show(admin, '1').then(
+      () => expect.fail('was answered'),
+      (error) => expect(error).to.be.instanceOf(ImageServiceUnavailable),
+    );
+  });
 });
