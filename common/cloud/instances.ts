@@ -2,7 +2,13 @@ import type { Context } from '../context.js';
 import { instancesByIds } from '../db/instanceClaims.js';
 import { findInstance, requestTerminations, type Termination } from '../db/instances.js';
 import { listInstanceTypes } from '../db/instanceTypes.js';
-import { viewInstances, type InstanceFilter, type InstanceView } from '../db/instanceViews.js';
+import {
+  viewInstances,
+  viewWholeInstances,
+  type InstanceFilter,
+  type InstanceView,
+  type WholeInstanceView,
+} from '../db/instanceViews.js';
 import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
 import { errorText, InstanceNotFound, InstanceNotRunning } from '../errors.js';
 import {
@@ -40,21 +46,23 @@ export class Instances {
    * terminated a while ago (flag ec2_terminated_visible); unknown ids are left out.
    */
   async describe(context: Context, wish: { ids?: readonly number[] } = {}): Promise<InstanceView[]> {
-    const { db, runtime } = this.parts;
-    const filter: InstanceFilter = {
-      ...(wish.ids === undefined ? {} : { ids: [...new Set(wish.ids)] }),
-      ...(context.isAdmin
-        ? {}
-        : { projectId: context.requireProject(), hiddenImage: String(runtime.flags.vpn_image_id) }),
-    };
-    return viewInstances(db, wish.ids === undefined ? filter : this.#withTerminated(filter));
+    const { db } = this.parts;
+    const visible = this.#visible(context);
+    if (wish.ids === undefined) return viewInstances(db, visible);
+    return viewInstances(db, this.#withTerminated({ ...visible, ids: [...new Set(wish.ids)] }));
   }
 
   /** One live instance with everything. Throws InstanceNotFound. */
-  async get(context: Context, id: number): Promise<InstanceView> {
-    const [view] = (await this.describe(context, { ids: [id] })).filter(({ row }) => !row.deleted);
+  async get(context: Context, id: number): Promise<WholeInstanceView> {
+    const [view] = await viewWholeInstances(this.parts.db, { ...this.#visible(context), ids: [id] });
     if (view === undefined) throw new InstanceNotFound(id);
     return view;
+  }
+
+  /** What the caller may see. */
+  #visible(context: Context): InstanceFilter {
+    if (context.isAdmin) return {};
+    return { projectId: context.requireProject(), hiddenImage: String(this.parts.runtime.flags.vpn_image_id) };
   }
 
   /**

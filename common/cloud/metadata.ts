@@ -1,7 +1,7 @@
 import { blockDeviceMappingsOf } from '../db/blockDeviceMappings.js';
 import type { Db } from '../db/db.js';
 import { instanceIdAtAddress, peersOfProject } from '../db/guests.js';
-import { viewInstances, type InstanceView } from '../db/instanceViews.js';
+import { viewWholeInstances, type WholeInstanceView } from '../db/instanceViews.js';
 import type { BlockDeviceMappingRow, InstanceRow } from '../db/rows.js';
 import { ec2ImageId, type ImagePrefix } from './images.js';
 
@@ -30,7 +30,7 @@ export class GuestMetadata {
     const { db } = this.parts;
     const id = await instanceIdAtAddress(db, address);
     if (id === undefined) return null;
-    const [view] = await viewInstances(db, { ids: [id] });
+    const [view] = await viewWholeInstances(db, { ids: [id] });
     if (view === undefined) return null;
     return new Map<string, MetadataNode>([
       ['meta-data', this.#metaData(view, address)],
@@ -38,7 +38,7 @@ export class GuestMetadata {
     ]);
   }
 
-  #metaData(view: InstanceView, address: string): MetadataFolder {
+  #metaData(view: WholeInstanceView, address: string): MetadataFolder {
     const { row } = view;
     const hostname = row.hostname ?? '';
     const folder: MetadataFolder = new Map<string, MetadataNode>([

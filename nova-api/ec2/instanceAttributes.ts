@@ -1,4 +1,4 @@
-import type { InstanceView } from '../../common/db/instanceViews.js';
+import type { WholeInstanceView } from '../../common/db/instanceViews.js';
 import { ApiError } from '../../common/errors.js';
 import type { Ec2Result } from './action.js';
 import { kernelIdOf, mappingItems, rootDeviceNameOf, rootDeviceTypeOf } from './instanceItems.js';
@@ -7,7 +7,7 @@ import { kernelIdOf, mappingItems, rootDeviceNameOf, rootDeviceTypeOf } from './
  * One attribute of an instance, with its value in an element `value`, which all clients read (2011.3 puts it into the
  * attribute's element itself, where only the oldest look). Throws ApiError for an attribute which there isn't.
  */
-export function attributeOf(view: InstanceView, attribute: string): Ec2Result {
+export function attributeOf(view: WholeInstanceView, attribute: string): Ec2Result {
   const { row } = view;
   switch (attribute) {
     case 'kernel':
