@@ -146,7 +146,16 @@ export function residentMegabytes(pid: number): number {
 
 /** What a process has used of the CPUs; Linux counts in hundredths of a second. */
 export function cpuSeconds(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return statSeconds(`/proc/${pid}/stat`);
+}
+
+/** What the main thread of a process has used. */
+export function threadCpuSeconds(pid: number): number {
+  return statSeconds(`/proc/${pid}/task/${pid}/stat`);
+}
+
+function statSeconds(path: string): number {
+  const stat = readFileSync(path, 'utf8');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
