@@ -75,25 +75,24 @@ class Database extends Statements implements Db {
     this.#statements = new StatementCache(this.sql.numberedPlaceholders);
   }
 
-  protected async send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+  protected send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
     this.#refuseInsideTransaction();
     this.#watch(sql);
-    const prepared = this.#statements.get(sql);
-    checkCount(sql, prepared.count, values.length);
-    return this.#retrying(how.reads, async () => {
-      const endTurn = this.#takesTurn(how.reads) ? await this.#turns.take() : undefined;
-      if (this.runtime.halted) endTurn?.();
-      return this.runtime.outside(async () => {
-        try {
-          return await this.#autocommit(prepared.text, values, how);
-        } finally {
-          endTurn?.();
-        }
-      });
-    });
+    const { text, count } = this.#statements.get(sql);
+    checkCount(sql, count, values.length);
+    const attempt = this.#takesTurn(how.reads)
+      ? () => this.#inTurn(text, values, how)
+      : () => this.runtime.outside(() => this.#autocommit(text, values, how));
+    return this.#retrying(how.reads, attempt);
   }
 
-  async #autocommit(text: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+  async #inTurn(text: string, values: readonly SqlValue[], how: Sending): Promise<Result> {
+    const endTurn = await this.#turns.take();
+    if (this.runtime.halted) endTurn();
+    return this.runtime.outside(() => this.#autocommit(text, values, how, endTurn));
+  }
+
+  async #autocommit(text: string, values: readonly SqlValue[], how: Sending, endTurn?: () => void): Promise<Result> {
     let connection: Connection | undefined;
     let broken = false;
     try {
@@ -103,7 +102,12 @@ class Database extends Statements implements Db {
       broken = this.sql.failure(error) === 'lost';
       throw asDbError(this.sql, error);
     } finally {
-      if (connection !== undefined) await this.sql.release(connection, broken);
+      try {
+        const released = connection === undefined ? undefined : this.sql.release(connection, broken);
+        if (released !== undefined) await released;
+      } finally {
+        endTurn?.();
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import { FixedIpAlreadyInUse, FixedIpNotFoundForNetwork } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
-import { findInstance } from './instances.js';
+import { findInstanceState } from './instances.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
 import { changeWhere, firstWhere, rowsWhere, type Condition } from './where.js';
@@ -141,7 +141,7 @@ const leavingTasks = ['deleting', 'stopping'];
 
 /** Whether an instance is being built or runs: then a request to free its addresses is an old one. */
 export async function needsAddresses(db: Queryable, instanceId: number): Promise<boolean> {
-  const row = await findInstance(db, instanceId);
+  const row = await findInstanceState(db, instanceId);
   if (row === undefined) return false;
   const { vm_state: vm, task_state: task } = row;
   if (vm === 'building') return task !== null && buildTasks.includes(task);

@@ -60,6 +60,15 @@ export interface ExpectedInstance {
   host?: string | null;
 }
 
+/** In which state a live instance is, for who needs no more of its sixty columns. */
+export async function findInstanceState(
+  db: Queryable,
+  id: number,
+): Promise<Pick<InstanceRow, 'id' | 'vm_state' | 'task_state'> | undefined> {
+  if (lookup(id) === null) return undefined;
+  return db.first('SELECT id, vm_state, task_state FROM instances WHERE id = ? AND deleted = ?', [id, false]);
+}
+
 /**
  * Changes a live instance if it is as expected, and answers whether it was. One conditional UPDATE: of several callers
  * who expect a state and leave it, exactly one gets true.

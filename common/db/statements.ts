@@ -3,7 +3,7 @@ import type { Runtime } from '../runtime/runtime.js';
 import type { DialectName, Queryable, SqlValue, Values } from './db.js';
 import type { Dialect, Result } from './dialects/dialect.js';
 import type { TableName } from './rows.js';
-import { tableNamed, type Table } from './schema.js';
+import { tableNamed, type Column, type Table } from './schema.js';
 
 /** How a statement is to be sent. */
 export interface Sending {
@@ -29,14 +29,16 @@ export abstract class Statements implements Queryable {
   protected abstract send(sql: string, values: readonly SqlValue[], how: Sending): Promise<Result>;
 
   async all<R>(sql: string, params: readonly SqlValue[] = []): Promise<R[]> {
-    const reads = /^\s*(?:SELECT|WITH|VALUES|SHOW|PRAGMA|EXPLAIN)\b/i.test(sql);
-    const { rows } = await this.send(sql, this.#freeValues(params), { rows: true, reads });
-    return rows as R[];
+    return (await this.#query(sql, params)).rows as R[];
   }
 
   async first<R>(sql: string, params: readonly SqlValue[] = []): Promise<R | undefined> {
-    const rows = await this.all<R>(sql, params);
-    return rows[0];
+    return (await this.#query(sql, params)).rows[0] as R | undefined;
+  }
+
+  #query(sql: string, params: readonly SqlValue[]): Promise<Result> {
+    const reads = /^\s*(?:SELECT|WITH|VALUES|SHOW|PRAGMA|EXPLAIN)\b/i.test(sql);
+    return this.send(sql, this.#freeValues(params), { rows: true, reads });
   }
 
   async run(sql: string, params: readonly SqlValue[] = []): Promise<number> {
@@ -101,8 +103,7 @@ export abstract class Statements implements Queryable {
   /** Created now and alive, unless told otherwise. */
   #filled(table: Table, values: object): Record<string, SqlValue> {
     const given = this.#columnValues(table, values);
-    const stamped = table.columns.some((column) => column.name === 'created_at');
-    if (stamped && !('created_at' in given)) given['created_at'] = this.now();
+    if (columnsOf(table).has('created_at') && !('created_at' in given)) given['created_at'] = this.now();
     if (table.softDeleted && !('deleted' in given)) given['deleted'] = false;
     return given;
   }
@@ -112,7 +113,7 @@ export abstract class Statements implements Queryable {
     const result: Record<string, SqlValue> = {};
     for (const [name, value] of Object.entries(values) as [string, SqlValue | undefined][]) {
       if (value === undefined) continue;
-      const column = table.columns.find((each) => each.name === name);
+      const column = columnsOf(table).get(name);
       if (column === undefined) throw new TypeError(`${table.name} has no column ${name}`);
       const cut = column.kind === 'time' && !this.sql.storesFractions && typeof value === 'string';
       result[name] = cut ? value.slice(0, 19) : value;
@@ -133,6 +134,18 @@ function knownTable(name: string): Table {
   const table = tableNamed(name);
   if (table === undefined) throw new TypeError(`no table ${name}`);
   return table;
+}
+
+const columnsByTable = new Map<Table, ReadonlyMap<string, Column>>();
+
+/** A table's columns by their names. */
+function columnsOf(table: Table): ReadonlyMap<string, Column> {
+  let columns = columnsByTable.get(table);
+  if (columns === undefined) {
+    columns = new Map(table.columns.map((column) => [column.name, column]));
+    columnsByTable.set(table, columns);
+  }
+  return columns;
 }
 
 function insertHead(table: Table, columns: readonly string[]): string {

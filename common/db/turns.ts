@@ -3,16 +3,30 @@
  * simulated cloud, take turns; daemons of one process which share a file may share one of these.
  */
 export class Turns {
-  #last: Promise<void> = Promise.resolve();
+  #taken = false;
+  readonly #waiting: (() => void)[] = [];
 
   /** Resolves when it is the caller's turn, with the function which ends it (a second call of that does nothing). */
-  async take(): Promise<() => void> {
-    const before = this.#last;
-    let end: () => void = () => undefined;
-    this.#last = new Promise<void>((resolve) => {
-      end = resolve;
+  take(): Promise<() => void> {
+    return new Promise((resolve) => {
+      const begin = (): void => resolve(this.#turn());
+      if (this.#taken) {
+        this.#waiting.push(begin);
+        return;
+      }
+      this.#taken = true;
+      begin();
     });
-    await before;
-    return end;
+  }
+
+  #turn(): () => void {
+    let ended = false;
+    return () => {
+      if (ended) return;
+      ended = true;
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#taken = false;
+      else next();
+    };
   }
 }

@@ -15,7 +15,7 @@ import {
 } from '../../common/db/fixedIps.js';
 import type { Tx } from '../../common/db/db.js';
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
-import { findInstance, getInstance } from '../../common/db/instances.js';
+import { findInstance, findInstanceState, getInstance } from '../../common/db/instances.js';
 import { getNetwork, networksByIds } from '../../common/db/networks.js';
 import type { FixedIpRow, NetworkRow, VirtualInterfaceRow } from '../../common/db/rows.js';
 import {
@@ -83,7 +83,8 @@ export class FixedAddresses {
    */
   async allocate(context: Context, { instanceId, projectId, host, vpn, wishes }: Allocation): Promise<void> {
     const { db, runtime, kind } = this.work;
-    const [, before] = await Promise.all([getInstance(db, instanceId), this.#holdings(instanceId)]);
+    const [instance, before] = await Promise.all([findInstanceState(db, instanceId), this.#holdings(instanceId)]);
+    if (instance === undefined) throw new InstanceNotFound(instanceId);
     const networks = await kind.networksFor(projectId, wishes);
     try {
       const attempts = runtime.flags.create_unique_mac_address_attempts;
@@ -183,7 +184,7 @@ export class FixedAddresses {
    * come before. Throws InstanceNotFound.
    */
   async #requireWanted(context: Context, instanceId: number): Promise<void> {
-    const instance = await findInstance(this.work.db, instanceId);
+    const instance = await findInstanceState(this.work.db, instanceId);
     if (instance !== undefined && instance.vm_state !== 'error') return;
     await this.#undo(context, instanceId);
     throw new InstanceNotFound(instanceId);

@@ -49,8 +49,8 @@ export interface Dialect {
   readonly returning: boolean;
   /** A connection of the pool. `write` false promises that only SELECTs follow. */
   acquire(write: boolean): Promise<Connection>;
-  /** Gives a connection back; a broken one is closed. */
-  release(connection: Connection, broken: boolean): Promise<void>;
+  /** Gives a connection back; a broken one is closed. Undefined where that is done at once. */
+  release(connection: Connection, broken: boolean): Promise<void> | undefined;
   /** Runs one statement. `rows` tells whether rows are wanted. */
   query(connection: Connection, text: string, values: readonly SqlValue[], rows: boolean): Promise<Result>;
   /** Takes a named lock until the transaction ends; where the server has none, nothing. */

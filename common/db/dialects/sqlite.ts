@@ -110,8 +110,11 @@ export class SqliteDialect implements Dialect {
     await this.#files.createExclusive(this.#storage, '', 0o600);
   }
 
-  async release(connection: Connection, broken: boolean): Promise<void> {
-    if (!broken) return;
+  release(connection: Connection, broken: boolean): Promise<void> | undefined {
+    return broken ? this.#drop(connection) : undefined;
+  }
+
+  async #drop(connection: Connection): Promise<void> {
     for (const [name, open] of this.#open) {
       if ((await open.catch(() => null)) === connection) this.#open.delete(name);
     }
