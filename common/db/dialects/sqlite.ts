@@ -43,7 +43,20 @@ const hopelessCodes: ReadonlySet<string> = new Set([
  */
 const countsChanges = /^\s*(?:INSERT|UPDATE|DELETE)\b(?!.*\bRETURNING\b)/is;
 
-/** SQLite through Sequelize's connection manager: one connection which writes, one which reads beside it. */
+/** Connections which read. With the one which writes they are as many as Node.js has threads for them. */
+const readers = 3;
+
+/** A connection which is open, or being opened. */
+interface Open {
+  readonly connection: Promise<SqliteConnection>;
+  /** Statements and transactions which are using it. */
+  users: number;
+}
+
+/**
+ * SQLite through Sequelize's connection manager: one connection which writes, some which read beside it. A second
+ * statement on a connection would block its thread until the first has ended, and soon none would be left for the writer.
+ */
 export class SqliteDialect implements Dialect {
   readonly name = 'sqlite';
   readonly begin = 'BEGIN IMMEDIATE';
@@ -58,7 +71,8 @@ export class SqliteDialect implements Dialect {
   readonly returning = false;
   readonly #storage: string;
   readonly #files: Files;
-  readonly #open = new Map<string, Promise<SqliteConnection>>();
+  readonly #open = new Map<string, Open>();
+  readonly #used = new WeakMap<Connection, Open>();
   readonly #statements = new WeakMap<Connection, SqliteStatements>();
 
   constructor(options: DialectOptions) {
@@ -68,14 +82,32 @@ export class SqliteDialect implements Dialect {
   }
 
   acquire(write: boolean): Promise<Connection> {
-    const name = write || this.singleConnection ? 'writer' : 'reader';
-    let connection = this.#open.get(name);
-    if (connection === undefined) {
-      connection = this.#connect();
-      this.#open.set(name, connection);
-      connection.catch(() => this.#open.delete(name));
+    const open = this.#openAs(write || this.singleConnection ? 'writer' : this.#leastUsedReader());
+    open.users += 1;
+    return open.connection;
+  }
+
+  #leastUsedReader(): string {
+    let least = 'reader 1';
+    for (let number = 1; number <= readers; number += 1) {
+      const name = `reader ${number}`;
+      const users = this.#open.get(name)?.users ?? 0;
+      if (users === 0) return name;
+      if (users < this.#open.get(least)!.users) least = name;
     }
-    return connection;
+    return least;
+  }
+
+  #openAs(name: string): Open {
+    const known = this.#open.get(name);
+    if (known !== undefined) return known;
+    const open: Open = { connection: this.#connect(), users: 0 };
+    this.#open.set(name, open);
+    open.connection.then(
+      (connection) => this.#used.set(connection, open),
+      () => this.#open.delete(name),
+    );
+    return open;
   }
 
   async #connect(): Promise<SqliteConnection> {
@@ -111,12 +143,14 @@ export class SqliteDialect implements Dialect {
   }
 
   release(connection: Connection, broken: boolean): Promise<void> | undefined {
-    return broken ? this.#drop(connection) : undefined;
+    const open = this.#used.get(connection);
+    if (open !== undefined) open.users -= 1;
+    return broken ? this.#drop(connection, open) : undefined;
   }
 
-  async #drop(connection: Connection): Promise<void> {
-    for (const [name, open] of this.#open) {
-      if ((await open.catch(() => null)) === connection) this.#open.delete(name);
+  async #drop(connection: Connection, open: Open | undefined): Promise<void> {
+    for (const [name, each] of this.#open) {
+      if (each === open) this.#open.delete(name);
     }
     await this.#close(connection as SqliteConnection);
   }
@@ -145,7 +179,7 @@ export class SqliteDialect implements Dialect {
   async close(): Promise<void> {
     const open = [...this.#open.values()];
     this.#open.clear();
-    for (const connection of open) {
+    for (const { connection } of open) {
       const opened = await connection.catch(() => null);
       if (opened !== null) await this.#close(opened);
     }

@@ -234,4 +234,27 @@ describe('SQLite', function () {
     // would be refused if the first connection still read from before the deletion
     expect(await db.all('PRAGMA wal_checkpoint(TRUNCATE)')).to.deep.equal([{ busy: 0, log: 0, checkpointed: 0 }]);
   });
+
+  it('reads and writes beside reads which last', async () => {
+    const db = openIt(testRuntime().runtime);
+    await syncDatabase(db);
+    await db.insert('services', { report_count: 0 });
+    const order: string[] = [];
+    const long = async (): Promise<void> => {
+      const counted =
+        'WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n WHERE x < 3000000) SELECT COUNT(*) FROM n';
+      await db.all(counted);
+      order.push('long');
+    };
+    const short = async (): Promise<void> => {
+      await countUp(db, 1);
+      await total(db);
+      order.push('short');
+    };
+    await Promise.all([total(db), total(db), total(db)]);
+    await Promise.all([long(), long(), short()]);
+    // on one connection it would have waited for both
+    expect(order).to.have.length(3);
+    expect(order.at(-1)).to.equal('long');
+  });
 });
