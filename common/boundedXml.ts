@@ -1,4 +1,4 @@
-import { parseStringPromise } from 'xml2js';
+import { Parser } from 'xml2js';
 import { Invalid } from './errors.js';
 
 /** An element. Namespaces and attributes are left out. */
@@ -16,11 +16,21 @@ export interface XmlLimits {
   readonly elements: number;
 }
 
+/** As {@link parseBoundedXml}, throwing what `refusal` makes of the reason. */
+export function readXml(body: Buffer, limits: XmlLimits, refusal: (reason: Invalid) => Error): XmlElement {
+  try {
+    return parseBoundedXml(body, limits);
+  } catch (error) {
+    throw refusal(error instanceof Invalid ? error : new Invalid('no XML'));
+  }
+}
+
 /**
  * Reads a document which somebody sent; the caller bounds its bytes. Throws Invalid for one that is not well-formed, has
- * more elements or levels than the limits allow, or brings its own definitions (which could grow without bound).
+ * something beside its one root element, more elements or levels than the limits allow, or brings its own definitions
+ * (which could grow without bound).
  */
-export async function parseBoundedXml(body: Buffer, limits: XmlLimits): Promise<XmlElement> {
+export function parseBoundedXml(body: Buffer, limits: XmlLimits): XmlElement {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(body);
@@ -32,17 +42,31 @@ export async function parseBoundedXml(body: Buffer, limits: XmlLimits): Promise<
   for (let at = text.indexOf('<'); at !== -1; at = text.indexOf('<', at + 1)) {
     if (++tags > 2 * limits.elements + 10) throw new Invalid(`The XML has more than ${limits.elements} elements`);
   }
-  let parsed: unknown;
-  try {
-    const options = { explicitChildren: true, preserveChildrenOrder: true, strict: true };
-    parsed = await parseStringPromise(text, options);
-  } catch {
-    throw new Invalid('The XML is not well-formed');
-  }
-  const [root] = parsed === null || typeof parsed !== 'object' ? [] : Object.values(parsed as object);
+  const [root, ...others] = rootsOf(text);
   if (root === undefined) throw new Invalid('The XML is empty');
-  const count = { elements: 0 };
-  return readElement(Object.keys(parsed as object)[0]!, root, limits, 1, count);
+  if (others.length > 0) throw new Invalid('The XML has more than one root element');
+  const [name, content] = Object.entries(root)[0]!;
+  return readElement(name, content, limits, 1, { elements: 0 });
+}
+
+/** All root elements of a text: the parser's promise would be content with the first, whatever came after it. */
+function rootsOf(text: string): object[] {
+  const parser = new Parser({ explicitChildren: true, preserveChildrenOrder: true, strict: true });
+  const roots: object[] = [];
+  let isWrong = false;
+  parser.on('end', (root: unknown) => {
+    if (typeof root === 'object' && root !== null) roots.push(root);
+  });
+  parser.on('error', () => {
+    isWrong = true;
+  });
+  try {
+    parser.parseString(text);
+  } catch {
+    isWrong = true;
+  }
+  if (isWrong) throw new Invalid('The XML is not well-formed');
+  return roots;
 }
 
 function readElement(

@@ -1,4 +1,4 @@
-import { parseBoundedXml, type XmlElement } from '../common/boundedXml.js';
+import { readXml, type XmlElement } from '../common/boundedXml.js';
 import { checkForm, checksumNames } from './checksums.js';
 import { badRequest } from './refusal.js';
 import { uploadLimits, type NamedPart } from './uploadStore.js';
@@ -7,11 +7,9 @@ import { uploadLimits, type NamedPart } from './uploadStore.js';
 export const largestCompletion = 4 * 1024 * 1024;
 
 /** The parts which a client says that its upload has, in its order. Throws S3Refusal. */
-export async function readCompleteRequest(body: Buffer): Promise<NamedPart[]> {
+export function readCompleteRequest(body: Buffer): NamedPart[] {
   const malformed = badRequest('MalformedXML', 'The XML you provided was not well-formed or did not name parts');
-  const root = await parseBoundedXml(body, { depth: 4, elements: 10 * uploadLimits.parts }).catch(() => {
-    throw malformed;
-  });
+  const root = readXml(body, { depth: 4, elements: 10 * uploadLimits.parts }, () => malformed);
   const parts = root.children.filter((child) => child.name === 'Part').map(partOf);
   const isNone = root.name !== 'CompleteMultipartUpload' || parts.length === 0 || parts.length > uploadLimits.parts;
   if (isNone || parts.includes(null)) throw malformed;

@@ -1,12 +1,10 @@
-import { parseBoundedXml } from '../common/boundedXml.js';
+import { readXml } from '../common/boundedXml.js';
 import { badRequest } from './refusal.js';
 
 /** The keys in a request to delete several objects, at most 1000 as in S3. Throws S3Refusal. */
-export async function readDeleteRequest(body: Buffer): Promise<{ keys: string[]; quiet: boolean }> {
+export function readDeleteRequest(body: Buffer): { keys: string[]; quiet: boolean } {
   const malformed = badRequest('MalformedXML', 'The XML you provided was not well-formed or did not name keys');
-  const root = await parseBoundedXml(body, { depth: 4, elements: 5000 }).catch(() => {
-    throw malformed;
-  });
+  const root = readXml(body, { depth: 4, elements: 5000 }, () => malformed);
   const objects = root.children.filter((child) => child.name === 'Object');
   const keys = objects.map((object) => object.children.find((child) => child.name === 'Key')?.text ?? '');
   if (root.name !== 'Delete' || keys.length === 0 || keys.length > 1000 || keys.includes('')) throw malformed;

@@ -174,7 +174,9 @@ export function uploadsDocument(
     ...encodingElement(form.encodingType),
     element('KeyMarker', encode(form.keyMarker)),
     element('UploadIdMarker', form.idMarker),
-    ...(next === null ? [] : [element('NextKeyMarker', encode(next.key)), element('NextUploadIdMarker', next.id)]),
+    ...(next === null ? [] : [element('NextKeyMarker', encode(next.key))]),
+    // S3 has this one always, and boto 2.0 can't do without.
+    element('NextUploadIdMarker', next?.id ?? ''),
     ...(form.delimiter === '' ? [] : [element('Delimiter', encode(form.delimiter))]),
     element('Prefix', encode(form.prefix)),
     element('MaxUploads', form.most),

@@ -159,7 +159,7 @@ export class ObjectDoor implements HttpDoor {
 
   async #deleteMany(asked: Asked): Promise<DoorResponse> {
     const body = await readBody(asked.body, largestDocument);
-    const { keys, quiet } = await readDeleteRequest(body);
+    const { keys, quiet } = readDeleteRequest(body);
     const results = [];
     for (const key of keys) {
       let error = null;

@@ -105,7 +105,7 @@ export class UploadDoor {
 
   async #complete(asked: Asked, id: string): Promise<DoorResponse> {
     const { bucket, key, headers, path } = asked;
-    const parts = await readCompleteRequest(await readBody(asked.body, largestCompletion));
+    const parts = readCompleteRequest(await readBody(asked.body, largestCompletion));
     // That of a checksum of the parts' checksums is in another form, and theirs are compared.
     const isOfParts = headers['x-amz-checksum-type'] === 'COMPOSITE';
     const { claims: checksums } = claimsOf(isOfParts ? {} : headers);

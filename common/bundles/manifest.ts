@@ -1,4 +1,4 @@
-import { parseBoundedXml, type XmlElement } from '../boundedXml.js';
+import { readXml, type XmlElement } from '../boundedXml.js';
 import { Invalid } from '../errors.js';
 
 /** A bundle's manifest is not one, or names what it must not. */
@@ -34,10 +34,9 @@ export interface Manifest {
 }
 
 /** Reads a manifest which a user uploaded. Throws InvalidManifest. */
-export async function parseManifest(body: Buffer): Promise<Manifest> {
-  const root = await parseBoundedXml(body, { depth: 8, elements: 5 * manifestLimits.parts }).catch((error: unknown) => {
-    throw new InvalidManifest(`The manifest can't be read: ${error instanceof Invalid ? error.message : 'no XML'}`);
-  });
+export function parseManifest(body: Buffer): Manifest {
+  const limits = { depth: 8, elements: 5 * manifestLimits.parts };
+  const root = readXml(body, limits, (error) => new InvalidManifest(`The manifest can't be read: ${error.message}`));
   if (root.name !== 'manifest') throw new InvalidManifest('The document is no manifest of a bundle');
   const machine = child(root, 'machine_configuration');
   const image = child(root, 'image');

@@ -89,7 +89,7 @@ export class Bundles {
     if (wish.location === undefined) return this.#registerVolumes(context, wish);
     const { bucket, key } = splitLocation(wish.location);
     const keys = await this.#keysOf(context);
-    const manifest = await parseManifest(await this.#readManifest(keys, bucket, key));
+    const manifest = parseManifest(await this.#readManifest(keys, bucket, key));
     const properties = { ...propertiesOf(context, wish, manifest), [workerProperty]: `${this.#worker()}/${this.#run}` };
     const image = await this.parts.images.create(context, {
       ...(wish.name !== undefined && { name: wish.name }),

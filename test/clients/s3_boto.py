@@ -113,6 +113,7 @@ if boto.Version != '1.9b':
     upload.upload_part_from_file(io.BytesIO(part), 1)
     assert [(each.part_number, each.size) for each in upload] == [(1, len(part)), (3, len(bits))]
     assert [each.key_name for each in bucket.get_all_multipart_uploads()] == ['parts']
+    assert [each.key_name for each in bucket.list_multipart_uploads()] == ['parts']
     upload.complete_upload()
     read = bucket.get_key('parts')
     assert read.get_contents_as_string() == part + bits and read.etag.endswith('-2"')

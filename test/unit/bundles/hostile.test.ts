@@ -197,10 +197,12 @@ describe('hostile manifests', () => {
     `<?xml version="1.0"?>${head}<manifest><machine_configuration><architecture>x86_64</architecture></machine_configuration>` +
     `<image><ec2_encrypted_key>00</ec2_encrypted_key><ec2_encrypted_iv>00</ec2_encrypted_iv><parts>${parts}</parts></image></manifest>`;
   const outcome = (body: string | Buffer): Promise<string> =>
-    parseManifest(Buffer.from(body as string)).then(
-      ({ parts }) => parts.map(({ key }) => key).join(),
-      (error: unknown) => `${(error as Error).name}: ${(error as Error).message}`,
-    );
+    Promise.resolve(Buffer.from(body as string))
+      .then(parseManifest)
+      .then(
+        ({ parts }) => parts.map(({ key }) => key).join(),
+        (error: unknown) => `${(error as Error).name}: ${(error as Error).message}`,
+      );
 
   it('grow nothing and fetch nothing', async () => {
     const laughs = Array.from({ length: 10 }, (_, at) => `<!ENTITY l${at + 1} "${`&l${at};`.repeat(10)}">`).join('');
@@ -229,6 +231,11 @@ describe('hostile manifests', () => {
         Buffer.concat([Buffer.from(good.slice(0, -20)), Buffer.from([0xc0, 0xae]), Buffer.from(good.slice(-20))]),
       ],
       ['a NUL', manifest(part('p\0'))],
+      ['a second root', `${good}<manifest/>`],
+      ['the same twice', good + good.slice(good.indexOf('<manifest>'))],
+      ['text behind the end', `${good}garbage`],
+      ['an end tag too many', `${good}</manifest>`],
+      ['text before the root', good.replace('?>', '?>garbage')],
       ['nothing', ''],
     ] as const) {
       expect(await outcome(body), what).to.match(/^InvalidManifest: /);
@@ -236,8 +243,8 @@ describe('hostile manifests', () => {
     const many = Array.from({ length: 50_000 }, (_, at) => ` a${at}="x"`).join('');
     for (const harmless of [
       good,
-      // What follows the document is never read.
-      good + manifest(part('q')),
+      // What may follow a document.
+      `\ufeff${good}\n<!-- the end -->\n<?done?>\n`,
       good.replace('<image>', `<image${many}>`),
       good.replace('<parts>', `<!--${'-'.repeat(100_000).replace(/--/g, '- ')}--><parts>`),
       good.replace(

@@ -184,6 +184,10 @@ describe('objectstore: requests as no client sends them', () => {
       '<Delete><Object><Key></Key></Object></Delete>',
       '<Delete><Object><Key>key</Key></Object>',
       '<Other><Object><Key>key</Key></Object></Other>',
+      '<Delete><Object><Key>key</Key></Object></Delete><Delete/>',
+      '<Delete><Object><Key>key</Key></Object></Delete>garbage',
+      '<Delete><Object><Key>key</Key></Object></Delete></Delete>',
+      'garbage<Delete><Object><Key>key</Key></Object></Delete>',
       Buffer.from('<Delete><Object><Key>key</Key></Object></Delete>', 'utf16le').toString('latin1'),
       '<Delete><Object><Key>\xff</Key></Object></Delete>',
     ];

@@ -188,7 +188,17 @@ describe('objectstore: uploads in parts', () => {
     const deep = `${'<a>'.repeat(50_000)}${'</a>'.repeat(50_000)}`;
     const many = listOf(Array.from({ length: 10_001 }, (_, index) => [index + 1, md5('x')] as const));
     const external = `<!DOCTYPE x SYSTEM "file:///etc/passwd">${listOf(wish)}`;
-    for (const body of [bomb, deep, many, external, '<', '<CompleteMultipartUpload/>', Buffer.from([0xff, 0xfe])]) {
+    const second = [`${listOf(wish)}<x/>`, `${listOf(wish)}garbage`, listOf(wish) + listOf(wish), `x${listOf(wish)}`];
+    for (const body of [
+      bomb,
+      deep,
+      many,
+      external,
+      ...second,
+      '<',
+      '<CompleteMultipartUpload/>',
+      Buffer.from([0xff, 0xfe]),
+    ]) {
       const refused = await store.send('POST', `/b/sum?uploadId=${id}`, { body });
       expect(outcome(refused), body.slice(0, 30).toString()).to.equal('400 MalformedXML');
     }
