@@ -114,6 +114,13 @@ export function accountIdentifierAddress(prefix: string, mac: string, projectId:
   return formatAddress(6, cidr.network | (project << 32n) | ((0xffn << 24n) ^ low));
 }
 
+/** The IPv6 address of a guest by the flag ipv6_backend. Null for a prefix or MAC that is none. */
+export function guestAddressV6(backend: string, prefix: string, mac: string, projectId: string | null): string | null {
+  return backend === 'account_identifier' && projectId !== null
+    ? accountIdentifierAddress(prefix, mac, projectId)
+    : rfc2462Address(prefix, mac);
+}
+
 function macBytes(mac: string): number[] | null {
   return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac) ? mac.split(':').map((part) => parseInt(part, 16)) : null;
 }

@@ -1,6 +1,7 @@
 import { CertificateAuthority } from '../crypto/ca.js';
 import { Addresses } from './addresses.js';
 import { Bundles } from './bundles.js';
+import { ClientTokens } from './clientTokens.js';
 import { Credentials } from './credentials.js';
 import { Guests } from './guests.js';
 import { HostControl } from './hostControl.js';
@@ -31,6 +32,7 @@ export class Cloud {
   readonly addresses: Addresses;
   readonly authority: CertificateAuthority;
   readonly bundles: Bundles;
+  readonly clientTokens: ClientTokens;
   readonly credentials: Credentials;
   readonly guests: Guests;
   readonly hostControl: HostControl;
@@ -57,12 +59,13 @@ export class Cloud {
 
   constructor(readonly parts: CloudParts) {
     this.quotas = new Quotas(parts);
+    this.clientTokens = new ClientTokens(parts);
     this.images = new Images(parts);
     this.keyPairs = new KeyPairs(parts);
     this.metadata = new GuestMetadata(parts);
     this.bundles = new Bundles(parts);
     this.securityGroups = new SecurityGroups(parts);
-    this.volumes = new Volumes(parts, this.quotas);
+    this.volumes = new Volumes(parts, this);
     this.volumeTypes = new VolumeTypes(parts);
     this.addresses = new Addresses(parts);
     this.instances = new Instances(parts, this);

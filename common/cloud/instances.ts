@@ -1,6 +1,7 @@
 import type { Context } from '../context.js';
 import { instancesByIds } from '../db/instanceClaims.js';
 import { findInstance, requestTerminations, type Termination } from '../db/instances.js';
+import { listInterfacesV6 } from '../db/interfacesV6.js';
 import { listInstanceTypes } from '../db/instanceTypes.js';
 import {
   viewInstances,
@@ -11,6 +12,7 @@ import {
 } from '../db/instanceViews.js';
 import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
 import { errorText, InstanceNotFound, InstanceNotRunning } from '../errors.js';
+import { guestAddressV6 } from '../ipAddress.js';
 import {
   operateAll,
   refuseLocked,
@@ -50,6 +52,15 @@ export class Instances {
     const visible = this.#visible(context);
     if (wish.ids === undefined) return viewInstances(db, visible);
     return viewInstances(db, this.#withTerminated({ ...visible, ids: [...new Set(wish.ids)] }));
+  }
+
+  /** The IPv6 addresses of instances by their ids, of those whose first fixed address is in a network which has some. */
+  async addressesV6(ids: readonly number[]): Promise<Map<number, string>> {
+    const { db, runtime } = this.parts;
+    const found = (await listInterfacesV6(db, ids)).map(({ instanceId, cidr, mac, projectId }) => {
+      return [instanceId, guestAddressV6(runtime.flags.ipv6_backend, cidr, mac, projectId)] as const;
+    });
+    return new Map(found.filter((each): each is readonly [number, string] => each[1] !== null));
   }
 
   /** One live instance with everything. Throws InstanceNotFound. */

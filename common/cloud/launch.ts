@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import type { Context } from '../context.js';
 import type { Values } from '../db/db.js';
 import type { KeyPair } from '../db/keyPairs.js';
@@ -8,6 +7,7 @@ import type { Image } from '../images/imageService.js';
 import type { RequestSpec } from '../rpc/compute.js';
 import { isoTimeOf, pythonTime } from '../time.js';
 import { rootDeviceName, type BlockDevice } from './blockDevices.js';
+import { checkToken } from './clientTokens.js';
 import type { GroupRef } from './securityGroups.js';
 
 /** What somebody wants to run. Absent means that the request doesn't say. */
@@ -64,16 +64,10 @@ export function checkTexts(wish: LaunchWish): void {
   within('DisplayDescription', wish.displayDescription, 255);
   within('AvailabilityZone', wish.availabilityZone, 255);
   within('UserData', wish.userData, 65535);
-  within('ClientToken', wish.clientToken, 64);
+  checkToken(wish.clientToken);
   if (wish.userData !== undefined && !/^[A-Za-z0-9+/=_\s-]*$/.test(wish.userData)) {
     throw new ApiError('UserData must be encoded as base64', 'InvalidUserData.Malformed');
   }
-}
-
-/** Tells two requests with one client token apart. */
-export function requestHash(wish: LaunchWish): string {
-  const sorted = Object.entries(wish).sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex');
 }
 
 /**

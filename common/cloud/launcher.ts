@@ -1,5 +1,4 @@
 import type { Context } from '../context.js';
-import { hasTable } from '../db/indexes.js';
 import { failInstance } from '../db/instanceActions.js';
 import { extraSpecsOf, getInstanceTypeByName } from '../db/instanceTypes.js';
 import { viewInstances, type InstanceFilter, type InstanceView, type KnownParts } from '../db/instanceViews.js';
@@ -12,13 +11,13 @@ import { errorText, KeypairNotFound } from '../errors.js';
 import type { Image } from '../images/imageService.js';
 import type { RequestSpec } from '../rpc/compute.js';
 import { mappingRows, requireOwnBlockDevices } from './blockDevices.js';
+import type { ClientTokens } from './clientTokens.js';
 import type { Images } from './images.js';
 import { terminatedSince } from './instanceOperation.js';
 import {
   checkTexts,
   instanceColumns,
   namesOf,
-  requestHash,
   requestSpec,
   wishedCounts,
   type Launch,
@@ -30,6 +29,7 @@ import type { GroupRef, SecurityGroups } from './securityGroups.js';
 
 /** The rules which a launch asks. */
 export interface LaunchRules {
+  readonly clientTokens: ClientTokens;
   readonly images: Images;
   readonly quotas: Quotas;
   readonly securityGroups: SecurityGroups;
@@ -43,9 +43,6 @@ export interface Reserved {
 
 /** The launch of instances: what it names is looked up, rows are made, the scheduler is told. */
 export class Launcher {
-  /** Whether the database keeps client tokens; unknown until one comes. */
-  #keepsTokens: boolean | undefined;
-
   constructor(
     private readonly parts: CloudParts,
     private readonly cloud: LaunchRules,
@@ -76,7 +73,8 @@ export class Launcher {
     ]);
 
     const row = instanceColumns(context, wish, launch);
-    const token = await this.#token(wish);
+    const { clientToken, ...repeatable } = wish;
+    const token = await this.cloud.clientTokens.of('RunInstances', clientToken, repeatable);
     const created = await createReservation(db, runtime.flags, {
       projectId,
       reservationId: launch.reservationId,
@@ -128,25 +126,6 @@ export class Launcher {
       keyPair: await this.#keyPair(context, wish.keyName),
       time: runtime.clock.now(),
     };
-  }
-
-  /** The client token, where the database can keep it: one which Python made can't until `nova-manage db index`. */
-  async #token(wish: LaunchWish): Promise<{ value: string; requestHash: string } | undefined> {
-    const { clientToken: value } = wish;
-    if (value === undefined) return undefined;
-    if (this.#keepsTokens !== true) {
-      const known = this.#keepsTokens;
-      this.#keepsTokens = await hasTable(this.parts.db, 'ext_client_tokens');
-      if (!this.#keepsTokens && known === undefined) {
-        this.parts.runtime.log
-          .logger('nova.cloud.instances')
-          .warn(
-            'ClientToken has no effect, a repeated RunInstances starts instances again: the database lacks the table ' +
-              'ext_client_tokens. `nova-manage db index` adds it',
-          );
-      }
-    }
-    return this.#keepsTokens ? { value, requestHash: requestHash({ ...wish, clientToken: '' }) } : undefined;
   }
 
   #image(context: Context, name: string): Promise<Image> {

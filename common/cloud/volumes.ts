@@ -1,4 +1,5 @@
 import type { Context } from '../context.js';
+import { keepToken, madeWithToken } from '../db/clientTokens.js';
 import { findInstance } from '../db/instances.js';
 import type { InstanceRow, SnapshotRow, VolumeRow } from '../db/rows.js';
 import { changeSnapshotStatus, getSnapshot, listSnapshots, requestSnapshot } from '../db/snapshots.js';
@@ -24,6 +25,7 @@ import {
 } from '../errors.js';
 import type { Logger } from '../log.js';
 import { isoTimeOf } from '../time.js';
+import { checkToken, type ClientTokens } from './clientTokens.js';
 import type { CloudParts } from './parts.js';
 import type { Quotas } from './quotas.js';
 
@@ -38,6 +40,8 @@ export interface VolumeWish {
   availabilityZone?: string | undefined;
   volumeTypeId?: number | undefined;
   metadata?: Readonly<Record<string, string>> | undefined;
+  /** A request which repeats one with the same token makes nothing new. */
+  clientToken?: string | undefined;
 }
 
 /** How users call a volume or snapshot. */
@@ -67,12 +71,12 @@ const attachableStates: readonly (string | null)[] = ['active', 'paused', 'suspe
 export class Volumes {
   constructor(
     private readonly parts: CloudParts,
-    private readonly quotas: Quotas,
+    private readonly cloud: { readonly quotas: Quotas; readonly clientTokens: ClientTokens },
   ) {}
 
   /**
-   * Creates a volume for the caller's project. Its row is `creating`; or `error` when no scheduler could be told. Throws
-   * QuotaError, SnapshotNotFound, ApiError for a snapshot which isn't ready, VolumeTypeNotFound, InvalidParameterValue.
+   * Creates a volume for the caller's project. Its row is `creating`; or `error` when no scheduler could be told. A
+   * repeated client token answers the earlier volume, and VolumeNotFound once that is gone. Throws QuotaError, SnapshotNotFound, ApiError for a snapshot which isn't ready, VolumeTypeNotFound, InvalidParameterValue.
    */
   async create(context: Context, wish: VolumeWish): Promise<VolumeRow> {
     const { db, rpc, runtime } = this.parts;
@@ -80,9 +84,14 @@ export class Volumes {
     const size = await this.#sizeOf(context, wish);
     const texts = columns(wish);
     const items = Object.entries(wish.metadata ?? {}).map(([key, value]) => ({ key, value }));
-    if (items.length > 0) await this.quotas.checkMetadata(context, items, items.length);
-    const volume = await db.transaction(async (tx) => {
-      await this.quotas.checkVolume(tx, context, size);
+    if (items.length > 0) await this.cloud.quotas.checkMetadata(context, items, items.length);
+    checkToken(wish.clientToken);
+    const { clientToken, ...repeatable } = wish;
+    const token = await this.cloud.clientTokens.of('CreateVolume', clientToken, repeatable);
+    const { volume, repeated } = await db.transaction(async (tx) => {
+      const earlier = token === undefined ? null : await madeWithToken(tx, projectId, token);
+      if (earlier !== null) return { volume: await getVolume(tx, Number(earlier)), repeated: true };
+      await this.cloud.quotas.checkVolume(tx, context, size);
       if (wish.volumeTypeId !== undefined) await getVolumeType(tx, wish.volumeTypeId);
       const values = {
         user_id: context.userId,
@@ -95,8 +104,11 @@ export class Volumes {
         snapshot_id: wish.snapshotId ?? null,
         volume_type_id: wish.volumeTypeId ?? null,
       };
-      return insertVolume(tx, values, wish.metadata);
+      const made = await insertVolume(tx, values, wish.metadata);
+      if (token !== undefined) await keepToken(tx, projectId, token, String(made.id));
+      return { volume: made, repeated: false };
     });
+    if (repeated) return volume;
     const args = { topic: runtime.flags.volume_topic, volume_id: volume.id, snapshot_id: volume.snapshot_id };
     try {
       await rpc.scheduler.cast.create_volume(context, args);

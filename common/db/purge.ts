@@ -1,7 +1,7 @@
 import { dbTime, parseTime } from '../time.js';
 import type { Db, SqlValue } from './db.js';
 import { hasTable } from './indexes.js';
-import { tokenLifeMs } from './reservations.js';
+import { tokenLifeMs } from './clientTokens.js';
 import { novaTables, tableNamed, type Table } from './schema.js';
 
 export interface PurgeOptions {

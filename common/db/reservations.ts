@@ -1,8 +1,8 @@
-import { ApiError, QuotaError } from '../errors.js';
+import { QuotaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
-import { dbTime, parseTime } from '../time.js';
+import { keepToken, madeWithToken, type ClientToken } from './clientTokens.js';
 import { placeholders, type Db, type SqlValue, type Tx, type Values } from './db.js';
-import { allowedInstances, lockQuota } from './quotas.js';
+import { allowedInstances } from './quotas.js';
 import type { InstanceTypeRow } from './rows.js';
 
 /** What a reservation is to be made of. */
@@ -23,11 +23,7 @@ export interface NewReservation {
   uuid(): string;
   /** Names of the instance with this id. */
   names(id: number): { displayName: string; hostname: string };
-  /**
-   * EC2's ClientToken and a digest of the request: a repeated request makes nothing new. Needs the table
-   * `ext_client_tokens`.
-   */
-  readonly token?: { readonly value: string; readonly requestHash: string };
+  readonly token?: ClientToken;
 }
 export type MappingFields = Omit<Values<'block_device_mapping'>, 'instance_id' | 'device_name'> & {
   device_name: string;
@@ -40,9 +36,6 @@ export interface CreatedReservation {
   readonly repeated: boolean;
 }
 
-/** So long a client token is known, in milliseconds: EC2's own promise. Afterwards it may be used anew. */
-export const tokenLifeMs = 24 * 3_600_000;
-
 /**
  * Makes the instances of one reservation with their group memberships, block device mappings and metadata, in one
  * transaction: others see none of them or all, as `building`/`scheduling` with their names.
@@ -53,8 +46,7 @@ export const tokenLifeMs = 24 * 3_600_000;
  */
 export async function createReservation(db: Db, flags: Flags, wish: NewReservation): Promise<CreatedReservation> {
   return db.transaction(async (tx) => {
-    if (wish.token !== undefined) await lockQuota(tx, wish.projectId);
-    const earlier = await reservationOfToken(tx, wish);
+    const earlier = wish.token === undefined ? null : await madeWithToken(tx, wish.projectId, wish.token);
     if (earlier !== null) return { reservationId: earlier, instanceIds: [], repeated: true };
 
     const count = await allowedInstances(tx, flags, wish.projectId, wish.maxCount, wish.type);
@@ -62,41 +54,9 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
 
     const ids = await insertInstances(tx, wish, count);
     await Promise.all([...insertChildren(tx, wish, ids), nameAndSchedule(tx, wish, ids)]);
-    if (wish.token !== undefined) {
-      await tx.run('DELETE FROM ext_client_tokens WHERE project_id = ? AND created_at <= ?', [
-        wish.projectId,
-        oldestToken(tx),
-      ]);
-      await tx.insert('ext_client_tokens', {
-        project_id: wish.projectId,
-        token: wish.token.value,
-        reservation_id: wish.reservationId,
-        request_hash: wish.token.requestHash,
-      });
-    }
+    if (wish.token !== undefined) await keepToken(tx, wish.projectId, wish.token, wish.reservationId);
     return { reservationId: wish.reservationId, instanceIds: ids, repeated: false };
   });
-}
-
-async function reservationOfToken(tx: Tx, wish: NewReservation): Promise<string | null> {
-  if (wish.token === undefined) return null;
-  const known = await tx.first<{ reservation_id: string; request_hash: string }>(
-    'SELECT reservation_id, request_hash FROM ext_client_tokens WHERE project_id = ? AND token = ? AND created_at > ?',
-    [wish.projectId, wish.token.value, oldestToken(tx)],
-  );
-  if (known === undefined) return null;
-  if (known.request_hash !== wish.token.requestHash) {
-    throw new ApiError(
-      'Arguments on this idempotent request are inconsistent with arguments used in previous request(s)',
-      'IdempotentParameterMismatch',
-    );
-  }
-  return known.reservation_id;
-}
-
-/** Tokens which were made then or before are forgotten. */
-function oldestToken(tx: Tx): string {
-  return dbTime(parseTime(tx.now()) - tokenLifeMs);
 }
 
 function instanceLimit(left: number): QuotaError {

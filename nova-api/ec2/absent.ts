@@ -91,6 +91,7 @@ const unsupported = [
   'ImportVolume',
   'ModifyNetworkInterfaceAttribute',
   'ModifyReservedInstances',
+  'ModifySnapshotAttribute',
   'ModifySubnetAttribute',
   'ModifyVolume',
   'ModifyVolumeAttribute',

@@ -1,19 +1,22 @@
 import type { InstanceTypeRow } from '../../common/db/rows.js';
 import { action, InNamespace, type Ec2Actions, type Ec2Result } from './action.js';
 import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
+import { pageOf, pageParams } from './pages.js';
 import { list, text } from './params.js';
 
 /** What there is to run, and how much of it: actions which clients newer than 2011.3 ask for. */
 export const accountActions: Ec2Actions = {
   DescribeInstanceTypes: action({
     roles: 'all',
-    params: { InstanceType: list(text), Filter: filtersParam },
-    async run(cloud, _context, { InstanceType: names, Filter: filters }) {
+    params: { InstanceType: list(text), Filter: filtersParam, ...pageParams },
+    async run(cloud, _context, params) {
+      const { InstanceType: names, Filter: filters } = params;
       const types = (await cloud.instances.types()).filter(
         (type) => (names.length === 0 || names.includes(type.name ?? '')) && matchesFilters(filters, typeGetters(type)),
       );
-      const details = new InNamespace(eucalyptusNamespace, types.map(eucalyptusItem));
-      return { instanceTypeDetails: details, instanceTypeSet: types.map(typeItem) };
+      const { shown, more } = pageOf(types, params, ({ name, id }) => name ?? String(id));
+      const details = new InNamespace(eucalyptusNamespace, shown.map(eucalyptusItem));
+      return { instanceTypeDetails: details, instanceTypeSet: shown.map(typeItem), ...more };
     },
   }),
 

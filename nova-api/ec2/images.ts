@@ -6,6 +6,7 @@ import type { Image } from '../../common/images/imageService.js';
 import { action, done, type Ec2Actions, type Ec2Value, sysadmin } from './action.js';
 import { filtersParam, matchesFilters } from './filters.js';
 import { ec2IdOf } from './ids.js';
+import { pageOf, pageParams } from './pages.js';
 import { group, list, required, text } from './params.js';
 
 /** What an image's EC2 kind is called. */
@@ -18,17 +19,18 @@ const permissions = list(group({ Group: text, UserId: text }));
 export const imageActions: Ec2Actions = {
   DescribeImages: action({
     roles: 'all',
-    params: { ImageId: list(text), Owner: list(text), ExecutableBy: list(text), Filter: filtersParam },
+    params: { ImageId: list(text), Owner: list(text), ExecutableBy: list(text), Filter: filtersParam, ...pageParams },
     async run(cloud, context, params) {
       const wished = params.ImageId;
       const images =
         wished.length === 1
           ? [await cloud.images.byEc2Id(context, wished[0]!)]
           : selectImages(await cloud.images.list(context), wished);
-      const shown = images.filter(
+      const wanted = images.filter(
         (image) => isWanted(context, image, params) && matchesFilters(params.Filter, filterValues(image)),
       );
-      return { imagesSet: shown.map(imageItem) };
+      const { shown, more } = pageOf(wanted, params, ({ id }) => Number(id));
+      return { imagesSet: shown.map(imageItem), ...more };
     },
   }),
 

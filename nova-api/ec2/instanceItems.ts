@@ -52,7 +52,11 @@ export function stateChangeItem(change: { before: InstanceState; after: Instance
 }
 
 /** Instances by reservation, in the order of the instances; groups are those of a reservation's first instance. */
-export function reservationItems(context: Context, views: readonly InstanceView[]): Ec2Value[] {
+export function reservationItems(
+  context: Context,
+  views: readonly InstanceView[],
+  addressesV6?: ReadonlyMap<number, string>,
+): Ec2Value[] {
   const reservations = new Map<string, InstanceView[]>();
   for (const view of views) {
     const id = view.row.reservation_id ?? '';
@@ -60,14 +64,15 @@ export function reservationItems(context: Context, views: readonly InstanceView[
     if (list === undefined) reservations.set(id, [view]);
     else list.push(view);
   }
-  return [...reservations].map(([id, list]) => reservationItem(context, id, list));
+  return [...reservations].map(([id, list]) => reservationItem(context, id, list, addressesV6));
 }
 
-/** A reservation; `views` are its instances. */
+/** A reservation; `views` are its instances, `addressesV6` what DescribeInstancesV6 shows of them by their ids. */
 export function reservationItem(
   context: Context,
   reservationId: string,
   views: readonly InstanceView[],
+  addressesV6?: ReadonlyMap<number, string>,
 ): { [element: string]: Ec2Value } {
   const first = views[0];
   return {
@@ -75,7 +80,7 @@ export function reservationItem(
     // The oldest clients print groupId and expect the name.
     groupSet: (first?.groups ?? []).map(({ name }) => ({ groupId: name, groupName: name })),
     reservationId,
-    instancesSet: views.map((view) => instanceItem(context, view)),
+    instancesSet: views.map((view) => instanceItem(context, view, addressesV6?.get(view.row.id))),
   };
 }
 
@@ -122,7 +127,7 @@ function attachTimeOf(volume: MappedVolume): string | undefined {
   return match === null ? undefined : isoTime(match[0]);
 }
 
-function instanceItem(context: Context, view: InstanceView): Ec2Value {
+function instanceItem(context: Context, view: InstanceView, dnsNameV6?: string): Ec2Value {
   const { row } = view;
   const { fixed, floating } = addressesOf(view);
   return {
@@ -136,6 +141,7 @@ function instanceItem(context: Context, view: InstanceView): Ec2Value {
     publicDnsName: floating,
     // After publicDnsName: boto keeps the last of the two.
     dnsName: floating ?? fixed,
+    dnsNameV6,
     ipAddress: floating ?? fixed,
     reason: view.errorReason,
     stateReason: view.errorReason === null ? undefined : { code: 'Server.InternalError', message: view.errorReason },

@@ -20,6 +20,7 @@ import {
   stateOf,
   zoneOf,
 } from './instanceItems.js';
+import { pageOf, pageParams } from './pages.js';
 import {
   bool,
   ec2Id,
@@ -67,13 +68,17 @@ const launchParams = {
 
 const instanceIds = { InstanceId: someOf(ec2Id('i')) };
 
-const describeInstances = action({
-  roles: 'all',
-  params: { InstanceId: list(ec2Id('i')), Filter: filtersParam },
-  async run(cloud, context, params) {
-    return { reservationSet: reservationItems(context, await selectInstances(cloud, context, params)) };
-  },
-});
+/** `version` 6 shows the IPv6 address of each instance as well. */
+const describeInstances = (version: 4 | 6): Ec2Action =>
+  action({
+    roles: 'all',
+    params: { InstanceId: list(ec2Id('i')), Filter: filtersParam, ...pageParams },
+    async run(cloud, context, params) {
+      const { shown, more } = pageOf(await selectInstances(cloud, context, params), params, ({ row }) => row.id);
+      const six = version === 6 ? await cloud.instances.addressesV6(shown.map(({ row }) => row.id)) : undefined;
+      return { reservationSet: reservationItems(context, shown, six), ...more };
+    },
+  });
 
 /** Actions about instances (EC2 API 2011-01-01; nova 2011.3, nova/api/ec2/cloud.py). */
 export const instanceActions: Ec2Actions = {
@@ -86,8 +91,8 @@ export const instanceActions: Ec2Actions = {
     },
   }),
 
-  DescribeInstances: describeInstances,
-  DescribeInstancesV6: describeInstances,
+  DescribeInstances: describeInstances(4),
+  DescribeInstancesV6: describeInstances(6),
 
   TerminateInstances: stateChange((cloud, context, ids) => cloud.instances.terminate(context, ids)),
   StopInstances: stateChange((cloud, context, ids) => cloud.instances.stop(context, ids)),
@@ -117,12 +122,13 @@ export const instanceActions: Ec2Actions = {
 
   DescribeInstanceStatus: action({
     roles: 'all',
-    params: { InstanceId: list(ec2Id('i')), IncludeAllInstances: bool, Filter: filtersParam },
+    params: { InstanceId: list(ec2Id('i')), IncludeAllInstances: bool, Filter: filtersParam, ...pageParams },
     async run(cloud, context, params) {
       const views = await selectInstances(cloud, context, params);
       const running = (view: InstanceView): boolean => stateOf(view.row).name === 'running';
-      const shown = params.IncludeAllInstances === true ? views : views.filter(running);
-      return { instanceStatusSet: shown.map(statusItem) };
+      const all = params.IncludeAllInstances === true ? views : views.filter(running);
+      const { shown, more } = pageOf(all, params, ({ row }) => row.id);
+      return { instanceStatusSet: shown.map(statusItem), ...more };
     },
   }),
 

@@ -9,6 +9,7 @@ import { ApiError } from '../../common/errors.js';
 import { action, done, netadmin, type Ec2Actions, type Ec2Result } from './action.js';
 import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
 import { ec2IdOf } from './ids.js';
+import { pageOf, pageParams } from './pages.js';
 import { anyText, group, integer, list, required, text, type ParamsOf } from './params.js';
 
 const groupParams = { GroupName: text, GroupId: text };
@@ -37,12 +38,14 @@ type RuleParams = ParamsOf<typeof ruleParams>;
 export const securityGroupActions: Ec2Actions = {
   DescribeSecurityGroups: action({
     roles: 'all',
-    params: { GroupName: list(text), GroupId: list(text), Filter: filtersParam },
-    async run(cloud, context, { GroupName: names, GroupId: ids, Filter: filters }) {
+    params: { GroupName: list(text), GroupId: list(text), Filter: filtersParam, ...pageParams },
+    async run(cloud, context, params) {
+      const { GroupName: names, GroupId: ids, Filter: filters } = params;
       const refs = [...names.map((name): GroupRef => ({ name })), ...ids.map(refOf)];
       const groups = await cloud.securityGroups.describe(context, refs);
-      const shown = groups.filter((one) => matchesFilters(filters, groupFilters(one)));
-      return { securityGroupInfo: shown.map(groupItem) };
+      const wanted = groups.filter((one) => matchesFilters(filters, groupFilters(one)));
+      const { shown, more } = pageOf(wanted, params, ({ id }) => id);
+      return { securityGroupInfo: shown.map(groupItem), ...more };
     },
   }),
 

@@ -3,6 +3,7 @@ import { ApiError } from '../../common/errors.js';
 import { action, done, sysadmin, type Ec2Actions } from './action.js';
 import { filtersParam, matchesFilters } from './filters.js';
 import { ec2IdOf } from './ids.js';
+import { pageOf, pageParams } from './pages.js';
 import { anyText, group, list, parseEc2Id, required, someOf, text } from './params.js';
 
 const prefixes = { instance: 'i', volume: 'vol', snapshot: 'snap' } as const;
@@ -12,23 +13,25 @@ const kinds = Object.keys(prefixes) as (keyof typeof prefixes)[];
 export const tagActions: Ec2Actions = {
   DescribeTags: action({
     roles: 'all',
-    params: { Filter: filtersParam },
-    async run(cloud, context, { Filter: filters }) {
+    params: { Filter: filtersParam, ...pageParams },
+    async run(cloud, context, params) {
       const tags = (await cloud.tags.list(context)).filter((tag) =>
-        matchesFilters(filters, {
+        matchesFilters(params.Filter, {
           key: () => tag.key,
           value: () => tag.value,
           'resource-id': () => resourceIdOf(tag),
           'resource-type': () => tag.kind,
         }),
       );
+      const { shown, more } = pageOf(tags, params, (tag) => `${resourceIdOf(tag)} ${tag.key}`);
       return {
-        tagSet: tags.map((tag) => ({
+        tagSet: shown.map((tag) => ({
           resourceId: resourceIdOf(tag),
           resourceType: tag.kind,
           key: tag.key,
           value: tag.value,
         })),
+        ...more,
       };
     },
   }),

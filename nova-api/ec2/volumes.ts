@@ -1,3 +1,4 @@
+import type { Cloud } from '../../common/cloud/cloud.js';
 import type { Attachment, Volumes } from '../../common/cloud/volumes.js';
 import type { Context } from '../../common/context.js';
 import type { SnapshotRow, VolumeRow } from '../../common/db/rows.js';
@@ -7,11 +8,14 @@ import { isoTime } from '../../common/time.js';
 import { action, done, sysadmin, type Ec2Actions, type Ec2Result } from './action.js';
 import { filtersParam, matchesFilters, type FilterGetters, type FilterTag } from './filters.js';
 import { ec2IdOf } from './ids.js';
-import { anyText, bool, ec2Id, integer, list, required, text } from './params.js';
+import { pageOf, pageParams } from './pages.js';
+import { anyText, bool, ec2Id, integer, list, required, text, type ParamsOf } from './params.js';
 
 const volumeParam = ec2Id('vol');
 const snapshotParam = ec2Id('snap');
 const instanceParam = ec2Id('i');
+
+const volumesParams = { VolumeId: list(volumeParam), Filter: filtersParam, ...pageParams };
 
 /** Actions about volumes and their snapshots (EC2 API 2011-01-01; nova 2011.3, nova/api/ec2/cloud.py). */
 export const volumeActions: Ec2Actions = {
@@ -23,6 +27,7 @@ export const volumeActions: Ec2Actions = {
       AvailabilityZone: text,
       DisplayName: text,
       DisplayDescription: text,
+      ClientToken: text,
     },
     async run(cloud, context, params) {
       const zone = params.AvailabilityZone;
@@ -31,6 +36,7 @@ export const volumeActions: Ec2Actions = {
         snapshotId: params.SnapshotId,
         name: params.DisplayName,
         description: params.DisplayDescription,
+        clientToken: params.ClientToken,
         // As in 2011.3 a zone which isn't there is no error.
         availabilityZone:
           zone !== undefined && (await cloud.zones.list()).some(({ name }) => name === zone) ? zone : undefined,
@@ -50,11 +56,10 @@ export const volumeActions: Ec2Actions = {
 
   DescribeVolumes: action({
     roles: sysadmin,
-    params: { VolumeId: list(volumeParam), Filter: filtersParam },
-    async run(cloud, context, { VolumeId: ids, Filter: filters }) {
-      const volumes = await cloud.volumes.list(context, ids);
-      const shown = volumes.filter((details) => matchesFilters(filters, volumeFilters(details), tagsOf(details)));
-      return { volumeSet: shown.map((details) => volumeItem(context, details)) };
+    params: volumesParams,
+    async run(cloud, context, params) {
+      const { shown, more } = await selectVolumes(cloud, context, params);
+      return { volumeSet: shown.map((details) => volumeItem(context, details)), ...more };
     },
   }),
 
@@ -97,13 +102,19 @@ export const volumeActions: Ec2Actions = {
   /** `Owner` and `RestorableBy` choose nothing: a caller sees the project's snapshots and no others. */
   DescribeSnapshots: action({
     roles: 'all',
-    params: { SnapshotId: list(snapshotParam), Owner: list(text), RestorableBy: list(text), Filter: filtersParam },
-    async run(cloud, context, { SnapshotId: ids, Filter: filters }) {
-      const snapshots = await cloud.volumes.listSnapshots(context, ids);
-      const shown = snapshots.filter((snapshot) =>
-        matchesFilters(filters, snapshotFilters(snapshot), snapshotTags(snapshot)),
+    params: {
+      SnapshotId: list(snapshotParam),
+      Owner: list(text),
+      RestorableBy: list(text),
+      Filter: filtersParam,
+      ...pageParams,
+    },
+    async run(cloud, context, params) {
+      const snapshots = (await cloud.volumes.listSnapshots(context, params.SnapshotId)).filter((snapshot) =>
+        matchesFilters(params.Filter, snapshotFilters(snapshot), snapshotTags(snapshot)),
       );
-      return { snapshotSet: shown.map(snapshotItem) };
+      const { shown, more } = pageOf(snapshots, params, ({ id }) => id);
+      return { snapshotSet: shown.map(snapshotItem), ...more };
     },
   }),
 
@@ -118,11 +129,31 @@ export const volumeActions: Ec2Actions = {
 
   DescribeVolumeStatus: action({
     roles: 'all',
-    params: { VolumeId: list(volumeParam), Filter: filtersParam },
-    async run(cloud, context, { VolumeId: ids, Filter: filters }) {
-      const volumes = await cloud.volumes.list(context, ids);
-      const shown = volumes.filter((details) => matchesFilters(filters, volumeFilters(details), tagsOf(details)));
-      return { volumeStatusSet: shown.map(({ volume }) => volumeStatusItem(volume)) };
+    params: volumesParams,
+    async run(cloud, context, params) {
+      const { shown, more } = await selectVolumes(cloud, context, params);
+      return { volumeStatusSet: shown.map(({ volume }) => volumeStatusItem(volume)), ...more };
+    },
+  }),
+
+  /** A snapshot is its project's alone, so that nobody has a permission. */
+  DescribeSnapshotAttribute: action({
+    roles: 'all',
+    params: { SnapshotId: required(snapshotParam), Attribute: required(text) },
+    async run(cloud, context, { SnapshotId: id, Attribute: attribute }) {
+      await cloud.volumes.listSnapshots(context, [id]);
+      if (!snapshotAttributes.has(attribute)) throw notSupported(attribute);
+      return { snapshotId: snapshotId(id), [attribute]: [] };
+    },
+  }),
+
+  ResetSnapshotAttribute: action({
+    roles: sysadmin,
+    params: { SnapshotId: required(snapshotParam), Attribute: required(text) },
+    async run(cloud, context, { SnapshotId: id, Attribute: attribute }) {
+      await cloud.volumes.listSnapshots(context, [id]);
+      if (attribute !== 'createVolumePermission') throw notSupported(attribute);
+      return done;
     },
   }),
 
@@ -224,6 +255,10 @@ function volumeStatusItem(volume: VolumeRow): Ec2Result {
   };
 }
 
+const snapshotAttributes = new Set(['createVolumePermission', 'productCodes']);
+const notSupported = (attribute: string): ApiError =>
+  new ApiError(`attribute not supported: ${attribute.slice(0, 100)}`);
+
 async function volumeAttribute(volumes: Volumes, context: Context, id: number, attribute: string): Promise<Ec2Result> {
   await volumes.get(context, id);
   switch (attribute) {
@@ -232,8 +267,20 @@ async function volumeAttribute(volumes: Volumes, context: Context, id: number, a
     case 'productCodes':
       return { volumeId: volumeId(id), productCodes: [] };
     default:
-      throw new ApiError(`attribute not supported: ${attribute.slice(0, 100)}`);
+      throw notSupported(attribute);
   }
+}
+
+/** The page which is asked for of the volumes which a description is about. */
+async function selectVolumes(
+  cloud: Cloud,
+  context: Context,
+  params: ParamsOf<typeof volumesParams>,
+): Promise<ReturnType<typeof pageOf<VolumeDetails>>> {
+  const volumes = (await cloud.volumes.list(context, params.VolumeId)).filter((details) =>
+    matchesFilters(params.Filter, volumeFilters(details), tagsOf(details)),
+  );
+  return pageOf(volumes, params, ({ volume }) => volume.id);
 }
 
 function volumeFilters(details: VolumeDetails): FilterGetters {

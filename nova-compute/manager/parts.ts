@@ -1,3 +1,4 @@
+import { ClientTokens } from '../../common/cloud/clientTokens.js';
 import { Quotas } from '../../common/cloud/quotas.js';
 import { Volumes } from '../../common/cloud/volumes.js';
 import type { DaemonParts } from '../../common/daemon.js';
@@ -35,7 +36,7 @@ export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputePar
     images: parts.images,
     driver,
     logger: parts.runtime.log.logger('nova.compute.manager'),
-    volumes: new Volumes(parts, new Quotas(parts)),
+    volumes: new Volumes(parts, { quotas: new Quotas(parts), clientTokens: new ClientTokens(parts) }),
     lanes: new Lanes(),
     builds: new Slots(parts.runtime.flags.max_concurrent_builds),
     building: new Map(),

@@ -4,7 +4,7 @@ import { networksOfInstance } from '../../common/db/networks.js';
 import type { FixedIpRow, NetworkRow, VirtualInterfaceRow } from '../../common/db/rows.js';
 import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
 import { InstanceNotFound, NoMoreFixedIps } from '../../common/errors.js';
-import { accountIdentifierAddress, rfc2462Address } from '../../common/ipAddress.js';
+import { guestAddressV6 } from '../../common/ipAddress.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { InterfaceOfInfo, NetworkInfo, NetworkOfInfo } from '../../common/rpc/network.js';
 import type { NetworkWork } from './kind.js';
@@ -81,7 +81,8 @@ function ofInterface(
   rxtxCap: number,
 ): InterfaceOfInfo {
   const mac = vif.address ?? '';
-  const ip6 = network.cidr_v6 ? ipv6Address(work, network.cidr_v6, mac, network.project_id) : null;
+  const { ipv6_backend: backend } = work.runtime.flags;
+  const ip6 = network.cidr_v6 ? guestAddressV6(backend, network.cidr_v6, mac, network.project_id) : null;
   return {
     label: network.label,
     gateway: network.gateway,
@@ -97,10 +98,4 @@ function ofInterface(
     ...(ip6 === null ? {} : { ip6s: [{ ip: ip6, netmask: network.netmask_v6 ?? '', enabled: '1' as const }] }),
     ...(network.gateway_v6 ? { gateway6: network.gateway_v6 } : {}),
   };
-}
-
-function ipv6Address(work: NetworkWork, cidr: string, mac: string, projectId: string | null): string | null {
-  return work.runtime.flags.ipv6_backend === 'account_identifier' && projectId !== null
-    ? accountIdentifierAddress(cidr, mac, projectId)
-    : rfc2462Address(cidr, mac);
 }

@@ -108,6 +108,9 @@ ec2 create-tags --resources "$instance" "$volume" --tags Key=more,Value=words
 is 'the tagged' "$(ec2 describe-instances --filters Name=tag:more,Values=words --query 'Reservations[].Instances[].InstanceId')" \
   "$instance"
 is 'the tags' "$(ec2 describe-tags --filters "Name=resource-id,Values=$instance" --query 'sort(Tags[].Key)')" $'more\tstory'
+# Text has a line for each page.
+is 'the tags by pages' \
+  "$(ec2 describe-tags --page-size 1 --filters "Name=resource-id,Values=$instance" --query 'Tags[].Key')" $'more\nstory'
 ec2 delete-tags --resources "$instance" "$volume" --tags Key=more
 step tags and filters
 

@@ -180,6 +180,12 @@ assert sorted((tag['ResourceType'], tag['Key']) for tag in mine) == [
     ('snapshot', 'Name'),
     ('volume', 'more'),
 ], mine
+words = [{'Name': 'value', 'Values': ['words', NAME]}]
+pages = list(ec2.get_paginator('describe_tags').paginate(Filters=words, PaginationConfig={'PageSize': 3}))
+assert [len(page['Tags']) for page in pages] == [3, 1], pages
+assert set(tag['ResourceId'] for page in pages for tag in page['Tags']) == set([instance_id, snapshot_id, volume_id])
+every = list(ec2.get_paginator('describe_instances').paginate(PaginationConfig={'PageSize': 5}))
+assert instance_id in [i['InstanceId'] for page in every for r in page['Reservations'] for i in r['Instances']], every
 ec2.delete_tags(Resources=[instance_id, volume_id], Tags=[{'Key': 'more'}])
 assert instance_of(instance_id)['Tags'] == [{'Key': 'story', 'Value': NAME}]
 step('tags and filters')

@@ -118,6 +118,8 @@ const requests: Readonly<Record<string, (has: Belongings) => RequestParams>> = {
     'RestorableBy.1': 'self',
     ...filter('status', 'available'),
   }),
+  DescribeSnapshotAttribute: (has) => ({ SnapshotId: has.snapshot, Attribute: 'createVolumePermission' }),
+  ResetSnapshotAttribute: (has) => ({ SnapshotId: has.snapshot, Attribute: 'createVolumePermission' }),
   DeleteSnapshot: (has) => ({ SnapshotId: has.snapshot }),
 
   AllocateAddress: () => ({}),

@@ -59,3 +59,41 @@ describe('the client token of RunInstances', function () {
     expect(await made()).to.equal(3);
   });
 });
+
+describe('the client token of CreateVolume', function () {
+  this.timeout(60_000);
+  let cloud: ApiCloud;
+  const create = (token: string, size = '1', user: 'demo' | 'other' = 'demo'): Promise<Answer> =>
+    cloud.as(user).call('CreateVolume', { Size: size, ClientToken: token });
+  const made = async (): Promise<number> => (await cloud.db.all('SELECT id FROM volumes')).length;
+
+  before(async () => {
+    cloud = await startApiCloud(unlimited);
+  });
+  after(() => cloud.stop());
+
+  it('lets a repeated request answer what the first one made, and refuses another request', async () => {
+    const first = await create('one');
+    expect(textOf(await create('one'), 'volumeId')).to.equal(textOf(first, 'volumeId'));
+    expect((await create('one', '2')).code).to.equal('IdempotentParameterMismatch');
+    const run = await cloud.as('demo').call('RunInstances', { ImageId: cloud.image, ClientToken: 'one' });
+    expect(run.code, 'another action').to.equal('IdempotentParameterMismatch');
+    const other = await create('one', '1', 'other');
+    expect(textOf(other, 'volumeId')).not.to.equal(textOf(first, 'volumeId'));
+    expect((await create('x'.repeat(65))).code).to.equal('InvalidParameterValue');
+    expect(await made()).to.equal(2);
+  });
+
+  it('gives racing requests with one token one volume', async () => {
+    const before = await made();
+    const answers = await Promise.all(Array.from({ length: 10 }, () => create('race')));
+    expect(new Set(answers.map((answer) => textOf(answer, 'volumeId'))).size).to.equal(1);
+    expect(await made()).to.equal(before + 1);
+  });
+
+  it('does not make again a volume which is gone', async () => {
+    const id = textOf(await create('gone'), 'volumeId');
+    await cloud.db.run('UPDATE volumes SET deleted = ? WHERE id = ?', [true, Number.parseInt(id!.slice(4), 16)]);
+    expect((await create('gone')).code).to.equal('VolumeNotFound');
+  });
+});

@@ -9,10 +9,17 @@ import { cloudActions } from '../../../nova-api/ec2/index.js';
 import type { ParamShape } from '../../../nova-api/ec2/params.js';
 import { authorizationDocument, readAuthorizationTable } from '../../support/authorizationTable.js';
 
+/** What many actions have, by the word which stands for it. */
+const common: Readonly<Record<string, readonly string[]>> = {
+  Filter: ['filters'],
+  MaxResults: ['pages'],
+  NextToken: [],
+};
+
 /** A parameter as the documentation writes it: `Size`, `ImageId!` when it is required, `InstanceId.N`. */
 function written(name: string, shape: ParamShape): string[] {
   const mark = shape.required === true ? '!' : '';
-  if (name === 'Filter') return ['filters'];
+  if (Object.hasOwn(common, name)) return [...common[name]!];
   if ('kind' in shape) return [`${name}${mark}`];
   if ('element' in shape) return written(`${name}.N`, { ...shape.element, ...(shape.required && { required: true }) });
   return Object.entries(shape.members).flatMap(([member, inner]) => written(`${name}.${member}`, inner));
@@ -21,7 +28,7 @@ function written(name: string, shape: ParamShape): string[] {
 function rowOf(name: string, { roles, params }: Ec2Action): string {
   const who = roles === 'all' ? 'everybody' : roles.length === 0 ? 'administrators' : roles.join(', ');
   const parameters = Object.entries(params).flatMap(([param, { shape }]) => written(param, shape));
-  return `| ${name} | ${who} | ${parameters.map((each) => (each === 'filters' ? each : `\`${each}\``)).join(', ')} |`;
+  return `| ${name} | ${who} | ${parameters.map((each) => (each === 'filters' || each === 'pages' ? each : `\`${each}\``)).join(', ')} |`;
 }
 
 describe('docs/ec2.md', () => {
