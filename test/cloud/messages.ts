@@ -26,11 +26,15 @@ const ownRequests: readonly (readonly [RegExp, RegExp, string])[] = [
   // [the request, a request earlier in the flow, who sends the first when there was the second]
   [/^compute\S* run_instance$/, /^scheduler run_instance$/, 'scheduler'],
   [/^compute\S* start_instance$/, /^scheduler start_instance$/, 'scheduler'],
+  [/^compute\S* prep_resize$/, /^scheduler prep_resize$/, 'scheduler'],
+  [/^compute\S* (resize_instance|finish_resize)$/, /^compute\S* prep_resize$/, 'compute'],
+  [/^compute\S* finish_revert_resize$/, /^compute\S* revert_resize$/, 'compute'],
+  [/^network \w+_fixed_ip_\w+$/, /^compute\S* \w+_fixed_ip_\w+$/, 'compute'],
   [/^volume\S* /, /^scheduler /, 'scheduler'],
   [/^network allocate_for_instance$/, /^compute\S* (run|start)_instance$/, 'compute'],
   [
     /^network (get_instance_nw_info|deallocate_for_instance)$/,
-    /^compute\S* (terminate|stop|reboot)_instance$/,
+    /^compute\S* ((terminate|stop|reboot|rescue|unrescue|rebuild)_instance|\w+_resize|\w+_fixed_ip_\w+|inject_network_info)$/,
     'compute',
   ],
   [/^volume\S* delete_volume$/, /^compute\S* terminate_instance$/, 'compute'],

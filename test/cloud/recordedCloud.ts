@@ -2,6 +2,8 @@ import { rmSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { ConfirmChannel } from 'amqplib';
 import pg from 'pg';
+import { Cloud } from '../../common/cloud/cloud.js';
+import { Context, wireTime } from '../../common/context.js';
 import { openDatabase } from '../../common/db/database.js';
 import type { Db } from '../../common/db/db.js';
 import type { FlagName, Flags } from '../../common/flags/flags.js';
@@ -106,6 +108,29 @@ export class RecordedCloud {
   /** The flags of the daemons. */
   get flags(): Flags {
     return this.runtime.flags;
+  }
+
+  /** The rules behind the doors, as a door of its own has them. */
+  get rules(): Cloud {
+    const { runtime, db } = this;
+    return new Cloud({ runtime, db, rpc: createRpc(runtime, this.#transport), images: createImageService(runtime) });
+  }
+
+  /** The caller of the recorded requests to the OpenStack API; each is a request of its own. */
+  administrator(): Context {
+    const { clock, random } = this.runtime;
+    return new Context({
+      userId: 'admin',
+      projectId: 'proj',
+      isAdmin: true,
+      readDeleted: false,
+      roles: [],
+      remoteAddress: '127.0.0.1',
+      timestamp: wireTime(clock.now()),
+      requestId: random.uuid(),
+      authToken: null,
+      strategy: 'noauth',
+    });
   }
 
   /** Runs a command of `nova-manage` and answers its exit status and what it printed. */

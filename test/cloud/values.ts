@@ -31,7 +31,7 @@ const forms: readonly (readonly [RegExp, string])[] = [
 
 /** Keys whose numbers name rows of this run, and whose addresses were chosen in this run. */
 const chosen =
-  /^(id|(instance|volume|snapshot|security_group|fixed_ip|virtual_interface|network|parent_group|group)_id)$/;
+  /^(id|(instance|volume|snapshot|security_group|fixed_ip|virtual_interface|network|parent_group|group|migration)_id)$/;
 const address = /^(ip|address|fixed_address|floating_address|public_ip|result)$/;
 
 /** What stays of a leaf when all that varies from run to run is taken away. */

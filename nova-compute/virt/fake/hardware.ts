@@ -15,7 +15,8 @@ export function cpuRefusal(cpuInfo: string): string | undefined {
 
 /** What a block migration copies (nova 2011.3, nova/virt/libvirt/connection.py get_instance_disk_info). */
 export function disksOf(machine: FakeMachine): string {
-  return JSON.stringify([{ type: 'raw', path: 'disk', local_gb: `${machine.localGb || 10}G` }]);
+  // As Python writes it: a destination may be one.
+  return `[{"type": "raw", "path": "disk", "local_gb": "${machine.localGb || 10}G"}]`;
 }
 
 const chunkBytes = 64 * 1024;

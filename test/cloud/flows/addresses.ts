@@ -83,13 +83,16 @@ export const addressFlows: readonly Flow[] = [
 
 const joe = { access: 'jkey:proj2', secret: 'jsec' };
 
+/** Starts the scheduler which counts. */
+export const countHosts = (cloud: RecordedCloud): Promise<void> =>
+  cloud.restart('nova-scheduler', 'cloud1', ['--scheduler_driver=nova.scheduler.simple.SimpleScheduler']);
+
 /** Two compute hosts and the scheduler which counts. */
 export const schedulingFlows: readonly Flow[] = [
   {
     name: 'simple_scheduler_run',
     rules: { anyHost: true },
-    prepare: (cloud) =>
-      cloud.restart('nova-scheduler', 'cloud1', ['--scheduler_driver=nova.scheduler.simple.SimpleScheduler']),
+    prepare: countHosts,
     run: async (cloud) => void (await cloud.run()),
   },
   {

@@ -4,6 +4,7 @@ import { until, type RecordedMessage } from '../../support/rabbitmq.js';
 import { texts, type RecordedCloud } from '../recordedCloud.js';
 import { associate, newest } from './addresses.js';
 import type { Flow } from './flow.js';
+import { named } from './operations.js';
 import { describeResource, hostsMeasured, notify } from './setUp.js';
 
 const managers = {
@@ -136,7 +137,7 @@ export const vlanFlows: readonly Flow[] = [
     rules: { anyHost: true },
     async run(cloud) {
       const [row] = await cloud.sql<{ id: number }>(
-        `SELECT max(id) AS id FROM instances WHERE vm_state = 'active' AND deleted = false`,
+        `SELECT max(id) AS id FROM instances WHERE vm_state = 'active' AND task_state IS NULL AND deleted = false`,
       );
       const InstanceId = `i-${row!.id.toString(16).padStart(8, '0')}`;
       const proxies = [await cloud.answerOn('ajax_proxy'), await cloud.answerOn('vncproxy')];
@@ -151,7 +152,8 @@ export const vlanFlows: readonly Flow[] = [
 /** A running instance of cloud1, as operators name it. */
 async function onFirstHost(cloud: RecordedCloud): Promise<{ id: number; ec2Id: string }> {
   const [row] = await cloud.sql<{ id: number }>(
-    `SELECT max(id) AS id FROM instances WHERE vm_state = 'active' AND host = 'cloud1' AND deleted = false`,
+    `SELECT max(id) AS id FROM instances WHERE vm_state = 'active' AND task_state IS NULL
+       AND host = 'cloud1' AND deleted = false`,
   );
   return { id: row!.id, ec2Id: `i-${row!.id.toString(16).padStart(8, '0')}` };
 }
@@ -177,3 +179,30 @@ export const migrationFlows: readonly Flow[] = [
     },
   },
 ];
+
+/** As {@link migrationFlows}, with the disks: the hosts have folders of their own. The pinned instance has a volume. */
+export const blockMigrationFlow: Flow = {
+  name: 'block_migration',
+  async prepare(cloud) {
+    const folder = `--instances_path=${cloud.flags.state_path}/instances-of-cloud2`;
+    await cloud.restart('nova-compute', 'cloud2', [`--network_manager=${managers.vlan}`, notify, folder]);
+    const [volume] = texts(await cloud.ec2('CreateVolume', { Size: '1', AvailabilityZone: 'nova' }), 'volumeId');
+    await cloud.untilVolume(volume!, 'available');
+    const InstanceId = `i-${(await named(cloud, 'pin')).toString(16).padStart(8, '0')}`;
+    await cloud.ec2('AttachVolume', { VolumeId: volume!, InstanceId, Device: '/dev/vdb' });
+    await cloud.untilTrue('SELECT count(*) = 1 FROM block_device_mapping WHERE volume_id = $1', [
+      Number.parseInt(volume!.slice(4), 16),
+    ]);
+  },
+  async run(cloud) {
+    const id = await named(cloud, 'pin');
+    const { status, out } = await cloud.manage(
+      'vm',
+      'block_migration',
+      `i-${id.toString(16).padStart(8, '0')}`,
+      'cloud2',
+    );
+    expect(status, out).to.equal(0);
+    await cloud.untilTrue(`SELECT vm_state = 'active' AND host = 'cloud2' FROM instances WHERE id = $1`, [id]);
+  },
+};

@@ -54,7 +54,8 @@ async function newInstance(cloud: RecordedCloud, columns: Readonly<Record<string
 /** A running instance of cloud1 whose task the API has just set. */
 async function running(cloud: RecordedCloud, task: string | null): Promise<Subjects> {
   const [id] = await cloud.sql<{ id: number }>(
-    `SELECT id FROM instances WHERE deleted = false AND vm_state = 'active' AND host = 'cloud1' ORDER BY id DESC`,
+    `SELECT id FROM instances WHERE deleted = false AND vm_state = 'active' AND task_state IS NULL AND host = 'cloud1'
+      ORDER BY id DESC`,
   );
   if (task !== null) await cloud.sql('UPDATE instances SET task_state = $2 WHERE id = $1', [id!.id, task]);
   return { instance_id: id!.id };

@@ -190,6 +190,11 @@ export const notify = '--notification_driver=nova.notifier.rabbit_notifier';
 /** Both compute hosts start again, from here on with notifications, as in the recording. */
 export const restartFlow: Flow = {
   name: 'compute_restart',
+  async prepare(cloud) {
+    // the resizes before had one host alone to go to
+    const enable = (host: string): string => `service enable --host=${host} --service=nova-compute`;
+    await manageAll(cloud, ['cloud1', 'cloud2'].map(enable));
+  },
   async run(cloud) {
     for (const host of ['cloud1', 'cloud2']) await cloud.restart('nova-compute', host, [notify]);
   },

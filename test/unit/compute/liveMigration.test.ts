@@ -63,7 +63,7 @@ describe('a live migration between two nova-computes', () => {
         network,
       ]);
       expect(world.sent[2]!.args).to.include({
-        disk: block ? '[{"type":"raw","path":"disk","local_gb":"10G"}]' : null,
+        disk: block ? '[{"type": "raw", "path": "disk", "local_gb": "10G"}]' : null,
       });
       expect(await world.row(instance.id)).to.include({
         vm_state: 'active',
