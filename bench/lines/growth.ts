@@ -1,11 +1,13 @@
 import { BenchClient } from '../client.js';
 import { BenchCloud } from '../cloud.js';
-import type { Figure, Measurement } from '../figure.js';
+import type { Bench, Figure, Measurement } from '../figure.js';
 
 const otherProject = 'others';
 /** Instances of one of the hosts which hold what is there already. */
 const perHost = 100;
-const rounds = 60;
+/** Calls which are measured, and before them calls which warm up programs and caches: of the empty cloud and the full one alike. */
+const rounds = 100;
+const warmUp = 150;
 
 /** What single calls cost in a cloud which has been used for years, compared with an empty one. */
 export const growth: Measurement = {
@@ -14,13 +16,11 @@ export const growth: Measurement = {
   async run(bench) {
     const cloud = await BenchCloud.start(bench.servers);
     try {
-      await measure(cloud);
-      const empty = await measure(cloud);
+      const empty = await measure(bench, cloud);
       const [live, deleted] = bench.quick ? [5000, 20_000] : [100_000, 1_000_000];
       bench.say(`filling in ${live} live instances and ${deleted} deleted rows`);
       await fill(cloud, live, deleted);
-      await measure(cloud);
-      const full = await measure(cloud);
+      const full = await measure(bench, cloud);
       return [...empty].map(([what, before]): Figure => {
         const after = full.get(what)!;
         const note = `${before.toFixed(1)} ms empty, ${after.toFixed(1)} ms full`;
@@ -32,8 +32,18 @@ export const growth: Measurement = {
   },
 };
 
-/** Median milliseconds of each call, one at a time. */
-async function measure(cloud: BenchCloud): Promise<Map<string, number>> {
+/** Median milliseconds of each call, one at a time, once everything is warm. */
+async function measure(bench: Bench, cloud: BenchCloud): Promise<Map<string, number>> {
+  const divisor = bench.quick ? 10 : 1;
+  await timesOf(cloud, warmUp / divisor);
+  return new Map([...(await timesOf(cloud, rounds / divisor))].map(([what, all]) => [what, median(all)]));
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+async function timesOf(cloud: BenchCloud, count: number): Promise<Map<string, number[]>> {
   const client = new BenchClient(cloud.environment);
   const times = new Map<string, number[]>();
   const timed = async (what: string, work: () => Promise<unknown>): Promise<void> => {
@@ -41,7 +51,7 @@ async function measure(cloud: BenchCloud): Promise<Map<string, number>> {
     await work();
     times.set(what, [...(times.get(what) ?? []), performance.now() - startedAt]);
   };
-  for (let round = 0; round < rounds; round += 1) {
+  for (let round = 0; round < count; round += 1) {
     let id = '';
     await timed('RunInstances until it runs', async () => {
       [id = ''] = await client.runInstances();
@@ -56,7 +66,7 @@ async function measure(cloud: BenchCloud): Promise<Map<string, number>> {
     await client.call('TerminateInstances', { 'InstanceId.1': id });
   }
   client.close();
-  return new Map([...times].map(([what, all]) => [what, all.sort((a, b) => a - b)[rounds / 2]!]));
+  return times;
 }
 
 async function running(cloud: BenchCloud, ec2Id: string): Promise<void> {

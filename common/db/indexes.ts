@@ -15,7 +15,7 @@ const indexedColumns: Readonly<Record<string, string>> = {
   instance_actions: 'instance_id',
   instance_metadata: 'instance_id',
   instance_type_extra_specs: 'instance_type_id',
-  instances: 'host; project_id, deleted; uuid; reservation_id; updated_at',
+  instances: 'host; deleted, host, vcpus; project_id, deleted; uuid; reservation_id; updated_at',
   iscsi_targets: 'host, volume_id; volume_id',
   key_pairs: 'user_id, name',
   migrations: 'instance_uuid',

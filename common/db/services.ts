@@ -1,6 +1,6 @@
 import { HostBinaryNotFound } from '../errors.js';
 import { parseTime } from '../time.js';
-import type { Db, Queryable } from './db.js';
+import { placeholders, type Db, type Queryable } from './db.js';
 import type { ServiceRow } from './rows.js';
 import { firstWhere, rowsWhere } from './where.js';
 
@@ -111,28 +111,34 @@ export interface LoadedService extends ServiceRow {
  * which are not deleted, in whatever state (nova 2011.3, service_get_all_compute_sorted). Empty hosts count 0.
  */
 export async function listComputeByCores(db: Queryable, topic: string): Promise<LoadedService[]> {
-  const sums = 'SELECT host, SUM(vcpus) AS load_sum FROM instances WHERE deleted = ? GROUP BY host';
-  return listByLoad(db, topic, sums);
+  return listByLoad(db, topic, 'SUM(vcpus) AS load_sum FROM instances');
 }
 
 /** Services of `volume` which are not disabled, the one with the fewest gigabytes of volumes first. */
 export async function listVolumeByGigabytes(db: Queryable, topic: string): Promise<LoadedService[]> {
-  const sums = 'SELECT host, SUM(size) AS load_sum FROM volumes WHERE deleted = ? GROUP BY host';
-  return listByLoad(db, topic, sums);
+  return listByLoad(db, topic, 'SUM(size) AS load_sum FROM volumes');
 }
 
 /** Services of `network` which are not disabled, the one which serves the fewest networks first. */
 export async function listNetworkByNetworks(db: Queryable, topic: string): Promise<LoadedService[]> {
-  return listByLoad(db, topic, 'SELECT host, COUNT(*) AS load_sum FROM networks WHERE deleted = ? GROUP BY host');
+  return listByLoad(db, topic, 'COUNT(*) AS load_sum FROM networks');
 }
 
-async function listByLoad(db: Queryable, topic: string, sums: string): Promise<LoadedService[]> {
-  // COALESCE in the ORDER BY: an empty host's sum is NULL, which PostgreSQL sorts last.
-  return db.all<LoadedService>(
-    `SELECT s.*, COALESCE(l.load_sum, 0) AS "load"
-       FROM services s LEFT JOIN (${sums}) l ON l.host = s.host
-      WHERE s.topic = ? AND s.deleted = ? AND s.disabled = ?
-      ORDER BY COALESCE(l.load_sum, 0), s.id`,
-    [false, topic, false, false],
+/** So many hosts are looked up one by one in an index; of more the whole table is summed up in one pass. */
+const fewHosts = 50;
+
+async function listByLoad(db: Queryable, topic: string, sum: string): Promise<LoadedService[]> {
+  const services = await listServicesByTopic(db, topic);
+  const hosts = [...new Set(services.flatMap(({ host }) => (host === null ? [] : [host])))];
+  if (hosts.length === 0) return services.map((service) => ({ ...service, load: 0 }));
+  const few = hosts.length <= fewHosts;
+  const which = few ? ` AND host IN ${placeholders(hosts)}` : '';
+  const sums = await db.all<{ host: string | null; load_sum: number | string | null }>(
+    `SELECT host, ${sum} WHERE deleted = ?${which} GROUP BY host`,
+    [false, ...(few ? hosts : [])],
   );
+  const loads = new Map(sums.map(({ host, load_sum: load }) => [host, Number(load)]));
+  return services
+    .map((service) => ({ ...service, load: loads.get(service.host) ?? 0 }))
+    .sort((one, other) => one.load - other.load || one.id - other.id);
 }
