@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
 import { errorText, NovaError } from './errors.js';
+import { shownCommandLine } from './flags/commandLine.js';
 import { dumpFlags } from './flags/dump.js';
 import { defaultFlagFiles } from './flags/files.js';
 import type { FlagName, Flags } from './flags/flags.js';
@@ -55,6 +56,7 @@ const closingSeconds = 10;
  */
 export async function runProgram(options: ProgramOptions): Promise<void> {
   const { binary } = options.usage;
+  hideSecrets();
   let opened: { parsed: ParsedFlags; flags: Flags; log: NovaLog };
   try {
     const parsed = parseFlags({ argv: process.argv.slice(2), defaultFiles: flagFiles(options) });
@@ -71,6 +73,13 @@ export async function runProgram(options: ProgramOptions): Promise<void> {
     return;
   }
   await new ProgramRun(options, opened.flags, opened.log).run(opened.parsed);
+}
+
+/** Takes secrets which were given as flags out of what `ps` shows of this process. */
+function hideSecrets(): void {
+  const words = [process.argv0, ...process.execArgv, ...process.argv.slice(1)];
+  const shown = shownCommandLine(words);
+  if (shown.some((word, index) => word !== words[index])) process.title = shown.join(' ');
 }
 
 function flagFiles(options: ProgramOptions): string[] {

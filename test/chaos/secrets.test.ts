@@ -1,8 +1,10 @@
 import { expect } from 'chai';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedCloud, startProcessCloud } from '../support/cloud.js';
 import { CloudWatch } from '../support/cloudWatch.js';
+import { DaemonProcess } from '../support/daemons.js';
 import { Ec2Caller } from '../support/ec2Client.js';
 import { postgres } from '../support/postgres.js';
 import { RabbitMq, until } from '../support/rabbitmq.js';
@@ -61,6 +63,25 @@ describe('secrets', function () {
       await watch.end();
       await cloud.stop();
       broker.stop();
+    }
+  });
+
+  it('which are given as flags are in no process list', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'nova-ps-'));
+    const secret = ['--rabbit_password=hunter2-rabbit', '--rabbit_passw', 'hunter2-rabbit'];
+    const database = '--sql_connection=postgresql://nova:hunter2-sql@127.0.0.1:1/nova';
+    const flags = [...secret, database, '--rabbit_port=1', `--state_path=${folder}`];
+    const daemon = new DaemonProcess('nova-scheduler', flags);
+    try {
+      await daemon.until(/is unreachable|No answer from the database/);
+      const shown = readFileSync(`/proc/${daemon.pid}/cmdline`, 'utf8');
+      expect(shown).to.contain(
+        'nova-scheduler --rabbit_password=*** --rabbit_passw *** --sql_connection=postgresql://***@',
+      );
+      expect(shown).not.to.contain('hunter2');
+    } finally {
+      await daemon.kill();
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 

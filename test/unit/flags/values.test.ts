@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { StartupError } from '../../../common/errors.js';
+import { shownCommandLine } from '../../../common/flags/commandLine.js';
 import { dumpFlags } from '../../../common/flags/dump.js';
 import { flagDefinitions } from '../../../common/flags/flags.js';
 import { fullHelp } from '../../../common/flags/help.js';
@@ -12,6 +13,21 @@ describe('flag values', () => {
     expect(flags.ec2_host).to.equal('10.1.2.3');
     expect(flags.glance_api_servers).to.deep.equal(['10.1.2.3:9292']);
     expect(flags.sql_connection).to.equal('sqlite:////s/n$.db');
+  });
+
+  it('are masked in what a process list may show, however they were given', () => {
+    const words = ['node', '--rabbit_password=s3cret', '--rabbit-password', 's3cret', '--verbose', '--host=cloud1'];
+    const database = '--sql_connection=postgresql://nova:s3cret@db/nova';
+    expect(shownCommandLine([...words, database, 'positional'])).to.deep.equal([
+      'node',
+      '--rabbit_password=***',
+      '--rabbit-password',
+      '***',
+      '--verbose',
+      '--host=cloud1',
+      '--sql_connection=postgresql://***@db/nova',
+      'positional',
+    ]);
   });
 
   it('refuses unknown names and circles, without showing a secret', () => {
