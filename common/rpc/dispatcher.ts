@@ -1,5 +1,16 @@
 import type { DaemonParts } from '../daemon.js';
-import { DBError, errorText, NovaError, PythonError } from '../errors.js';
+import {
+  ApiError,
+  DBError,
+  Duplicate,
+  errorText,
+  Invalid,
+  NotFound,
+  NovaError,
+  NoValidHost,
+  PythonError,
+  WillNotSchedule,
+} from '../errors.js';
 import { withLogContext, type Logger } from '../log.js';
 import type { Manager } from '../manager.js';
 import type { Runtime } from '../runtime/runtime.js';
@@ -9,6 +20,9 @@ import { failureBody, isPoison, parseRequest, resultBodies, type Poison, type Re
 import { failureOf } from './failure.js';
 import type { Consumer, IncomingMessage, Transport } from './transport.js';
 import type { Delivery, RpcInterface } from './types.js';
+
+/** Errors which say what is wrong with a request, and where nothing is wrong with us. */
+const refusals = [ApiError, Duplicate, Invalid, NotFound, NoValidHost, WillNotSchedule];
 
 /** A daemon's consumption of its topic. */
 export interface RunningConsumer {
@@ -202,14 +216,19 @@ class Dispatcher {
     if (!this.runtime.halted) message.ack();
   }
 
-  /** A refusal on purpose is one line for a caller, who gets it as well; whatever else went wrong shows its trace. */
+  /**
+   * A refusal on purpose is one line for a caller, who gets it as well, and so is what a request asks for that can't be
+   * (any more); whatever else went wrong shows its trace.
+   */
   #logFailure(request: Request, error: unknown): void {
     if (this.runtime.halted) return;
     if (request.messageId !== null && error instanceof NovaError) {
       this.#log.warn(`Returning exception ${error.name} of ${request.method} to caller: ${errorText(error)}`);
-    } else {
-      this.#log.error(`Exception during message handling of ${request.method}: ${errorText(error)}`, error);
+      return;
     }
+    const message = `Exception during message handling of ${request.method}: ${errorText(error)}`;
+    if (refusals.some((refusal) => error instanceof refusal)) this.#log.error(message);
+    else this.#log.error(message, error);
   }
 
   async #answerPoison(poison: Poison): Promise<void> {

@@ -15,6 +15,7 @@ import type { Rpc } from '../../common/rpc/rpc.js';
 import type { Transport } from '../../common/rpc/transport.js';
 import type { Delivery, MethodTable } from '../../common/rpc/types.js';
 import type { RealRuntime } from '../../common/runtime/real.js';
+import { until } from './rabbitmq.js';
 import { testRuntime, type MemoryLog } from './runtime.js';
 
 /** What the tests of the bus talk to. */
@@ -208,6 +209,19 @@ export function busBehaviour(makeBus: () => Promise<Bus>): void {
     });
     // and the queue of a failed call does not spoil the next
     expect(await call.echo(adminContext(runtime), { value: 'next' })).to.equal('next');
+  });
+
+  it('logs what a cast asks for in vain in one line, and with a trace what went wrong', async () => {
+    const { log } = await party.server('compute', 'cloud1');
+    const { rpc, runtime } = await party.client();
+    const { cast } = rpc.target<EchoRpc>('compute.cloud1');
+    const failures = (): string[] => log.lines.filter((line) => line.includes('Exception during message handling'));
+    await cast.fail(adminContext(runtime), { instance_id: 7 });
+    await until('its line', () => failures().length === 1);
+    await cast.crash(adminContext(runtime), {});
+    await until('its line', () => failures().length === 2);
+    expect(failures()[0]).to.match(/^ERROR nova\.rpc \[\S+\] .* of fail: Instance 7 could not be found\.$/);
+    expect(failures()[1]).to.match(/^ERROR nova\.rpc \[\S+\] .* of crash: out of bounds\nRangeError: [^\n]*\n {4}at /);
   });
 
   it('refuses a confirmed cast and a call to a queue which nobody has declared, and forgets an unconfirmed one', async () => {
