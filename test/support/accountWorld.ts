@@ -1,20 +1,31 @@
 import { AdminWorld, adminRequestOf } from './adminRequests.js';
-import type { ApiCloud } from './apiCloud.js';
-import { DemoWorld, requestOf, type RequestParams } from './apiRequests.js';
+import type { Answer } from './apiCaller.js';
+import { type Belongings, requestOf, type RequestParams } from './apiRequests.js';
 import type { Namespace } from './authorizationTable.js';
+import { DemoWorld } from './demoWorld.js';
+import { registerImage, type WalkedCloud } from './walkedCloud.js';
 
 /** What the requests to one endpoint are about. */
 export interface AccountWorld {
   /** A request of an action which may succeed, after all which it needs was made. */
   request(action: string): Promise<RequestParams>;
+  /** Waits until the workers have done what the last request asked for. */
+  finish(action: string, answer: Answer): Promise<void>;
 }
 
 /** The things at both endpoints. */
-export function accountWorld(cloud: ApiCloud): Record<Namespace, AccountWorld> {
+export function accountWorld(cloud: WalkedCloud): Record<Namespace, AccountWorld> {
   const [demo, accounts] = [new DemoWorld(cloud), new AdminWorld(cloud)];
+  let has: Belongings;
   return {
-    Cloud: { request: async (action) => requestOf(action, await demo.renew()) },
-    Admin: { request: async (action) => adminRequestOf(action, await accounts.renew()) },
+    Cloud: {
+      request: async (action) => requestOf(action, (has = await demo.renew())),
+      finish: (action, answer) => demo.finish(action, answer, has),
+    },
+    Admin: {
+      request: async (action) => adminRequestOf(action, await accounts.renew()),
+      finish: async () => undefined,
+    },
   };
 }
 
@@ -22,11 +33,7 @@ export function accountWorld(cloud: ApiCloud): Record<Namespace, AccountWorld> {
  * Registers the image of cloudpipes, which the flag vpn_image_id names before there is one: the first image after the
  * cloud's own. (Instances of it are hidden from their projects, so that it can't be an image which others use.)
  */
-export async function cloudpipeImage(cloud: ApiCloud, id: number): Promise<void> {
-  const image = await cloud.images.create(
-    cloud.adminContext(),
-    { name: 'cloudpipe', disk_format: 'raw', container_format: 'bare', is_public: true },
-    new Blob(['cloudpipe']).stream() as ReadableStream<Uint8Array>,
-  );
-  if (Number(image.id) !== id) throw new Error(`The image of cloudpipes is ${image.id}, not ${id}`);
+export async function cloudpipeImage(cloud: WalkedCloud, id: number): Promise<void> {
+  const image = await registerImage(cloud, { name: 'cloudpipe' });
+  if (parseInt(image.slice(4), 16) !== id) throw new Error(`The image of cloudpipes is ${image}, not number ${id}`);
 }

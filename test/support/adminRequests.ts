@@ -1,5 +1,5 @@
-import type { ApiCloud } from './apiCloud.js';
 import type { RequestParams } from './apiRequests.js';
+import type { WalkedCloud } from './walkedCloud.js';
 
 /** What an administrator asks the Admin endpoint about, by name. */
 export interface Accounts {
@@ -58,7 +58,7 @@ export function adminRequestOf(action: string, has: Accounts): RequestParams {
 export class AdminWorld {
   #has: Accounts = { user: 'spare', member: 'member', project: 'common', blocked: '192.0.2.0/24', number: 0 };
 
-  constructor(private readonly cloud: ApiCloud) {}
+  constructor(private readonly cloud: WalkedCloud) {}
 
   /** What there is, with a new number; not looked at. */
   next(): Accounts {

@@ -34,7 +34,7 @@ const cell = (answer: string): string =>
 
 const introduction = `# Who may call what
 
-Generated from \`test/recordings/ec2-authorization.json\`, with which \`test/api/authorization.test.ts\` compares a running cloud: every action, called by everybody below, and the rows of the database before and after each refusal. \`UPDATE_DOCS=1 npm run test:unit\` writes it anew.
+Generated from \`test/recordings/ec2-authorization.json\`, with which \`test/api/authorization.test.ts\` compares the embedded cloud, and five processes on RabbitMQ and PostgreSQL: every action, called by everybody below, the rows of the database and the images before and after the refusals of each, and the logs. \`UPDATE_DOCS=1 npm run test:unit\` writes it anew.
 
 Every request is about what user \`demo\` of project \`demo\` has; who calls:
 `;

@@ -123,6 +123,8 @@ export interface ProcessCloud extends TestCloud {
   /** The URL of its database on PostgreSQL. */
   readonly database: string;
   readonly stateFolder: string;
+  /** Host and port of its image registry. */
+  readonly imagesServer: string;
   /** The daemon of a kind on a host. */
   daemon(binary: string, host?: string): DaemonProcess;
   /** Starts a daemon (again), with further flags. */
@@ -196,6 +198,7 @@ export async function prepareProcessCloud(
     server,
     database,
     stateFolder: folder,
+    imagesServer: `127.0.0.1:${imagesPort}`,
     flagFile,
     manage: (...words) => manage([`--flagfile=${flagFile}`, ...words], folder),
     output: () => [...ended, ...daemons.values()].map((daemon) => daemon.output).join('\n'),
@@ -221,11 +224,41 @@ export async function prepareProcessCloud(
   };
 }
 
+/** Starts a cloud's daemons, the API (which has the images) before the others; answers all of them. */
+export async function startDaemons(
+  { start }: Pick<ProcessCloud, 'start'>,
+  options: Pick<ProcessCloudOptions, 'hosts' | 'objectstore'>,
+): Promise<DaemonProcess[]> {
+  const api = await start('nova-api');
+  const hosts = Array.from({ length: options.hosts ?? 2 }, (_, index) => `cloud${index + 1}`);
+  const others = await Promise.all([
+    start('nova-network'),
+    ...(options.objectstore === false ? [] : [start('nova-objectstore')]),
+    start('nova-volume'),
+    start('nova-scheduler'),
+    ...hosts.map((host) => start('nova-compute', host)),
+  ]);
+  return [api, ...others];
+}
+
+/** Runs what is left of a cloud's start. When that fails the cloud is stopped, and the error has what the daemons said. */
+export async function orStop<T>(cloud: ProcessCloud, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    const output = cloud.output();
+    await cloud.stop();
+    throw new Error(`The cloud did not start: ${error instanceof Error ? error.message : String(error)}\n${output}`, {
+      cause: error,
+    });
+  }
+}
+
 /** Five daemons, and a nova-compute for each further host, on RabbitMQ and PostgreSQL; set up as README says. */
 export async function startProcessCloud(options: ProcessCloudOptions = {}): Promise<ProcessCloud> {
   const cloud = await prepareProcessCloud(options);
-  const { manage: run, start } = cloud;
-  try {
+  const { manage: run } = cloud;
+  return orStop(cloud, async () => {
     await run('db', 'sync');
     const exports = await run('user', 'create', 'demo');
     const [access, secret] = ['EC2_ACCESS_KEY', 'EC2_SECRET_KEY'].map(
@@ -238,25 +271,11 @@ export async function startProcessCloud(options: ProcessCloudOptions = {}): Prom
     }
     await run('network', 'create', 'private', '10.0.0.0/20', '1', String(options.networkSize ?? 256));
     await run('floating', 'create', '4.4.4.0/27');
-    await start('nova-api');
-    const hosts = Array.from({ length: options.hosts ?? 2 }, (_, index) => `cloud${index + 1}`);
-    await Promise.all([
-      start('nova-network'),
-      ...(options.objectstore === false ? [] : [start('nova-objectstore')]),
-      start('nova-volume'),
-      start('nova-scheduler'),
-      ...hosts.map((host) => start('nova-compute', host)),
-    ]);
+    await startDaemons(cloud, options);
     const image = join(cloud.stateFolder, 'tiny.img');
     writeFileSync(image, Buffer.alloc(1024));
     await run('image', 'image_register', image, 'demo', 'tiny');
     const keys = { EC2_ACCESS_KEY: `${access}:demo`, EC2_SECRET_KEY: secret ?? '' };
     return { ...cloud, environment: { ...cloud.environment, ...keys } };
-  } catch (error) {
-    const output = cloud.output();
-    await cloud.stop();
-    throw new Error(`The cloud did not start: ${error instanceof Error ? error.message : String(error)}\n${output}`, {
-      cause: error,
-    });
-  }
+  });
 }

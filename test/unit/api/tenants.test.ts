@@ -9,7 +9,8 @@ import {
   textsOf,
   unlimited,
 } from '../../support/apiCloud.js';
-import { type Belongings, DemoWorld, privateImage } from '../../support/apiRequests.js';
+import type { Belongings } from '../../support/apiRequests.js';
+import { DemoWorld, privateImage } from '../../support/demoWorld.js';
 
 /** What project other has. */
 interface Own {
