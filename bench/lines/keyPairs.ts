@@ -30,8 +30,10 @@ export const keyPairs: Measurement = {
       // half of it for each
       await describe(cloud, count / 5);
       bench.say('the same with two workers');
-      const workersBefore = workersOf(cloud);
       const two = await describe(cloud, count);
+      const workersBefore = workersOf(cloud);
+      // as many for each as the one had
+      await describe(cloud, count, 2 * clients);
       const shares = [...workersOf(cloud)].map(([pid, used]) => used - (workersBefore.get(pid) ?? 0));
       const [together, most] = [shares.reduce((sum, one) => sum + one, 0), Math.max(...shares)];
       const what = `DescribeKeyPairs, ${clients} clients`;
@@ -71,8 +73,8 @@ function workersOf(cloud: BenchCloud): Map<number, number> {
   return new Map([pid, ...childrenOf(pid)].map((each) => [each, cpuSeconds(each)]));
 }
 
-async function describe(cloud: BenchCloud, count: number): Promise<number> {
-  const seconds = await inParallel(cloud.environment, clients, count, async (client) => {
+async function describe(cloud: BenchCloud, count: number, parallel = clients): Promise<number> {
+  const seconds = await inParallel(cloud.environment, parallel, count, async (client) => {
     const xml = await client.call('DescribeKeyPairs');
     if (!xml.includes('key-2')) throw new Error(`DescribeKeyPairs answered ${xml}`);
   });
