@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what the tests need from Debian's packages: the servers which they start by themselves on free ports, and the
 # client programs which they drive. Packages which are there are left alone; no service is started. Where there is
-# Python 2.7, the boto of its days is put into a cache folder; where there is none, those tests are skipped by name.
+# Python 2.7, boto and libcloud of its days are put into a cache folder; where there is none, those tests are skipped by name.
 #   scripts/setup-tests.sh [--list]     --list: print the packages and end
 set -euo pipefail
 
@@ -20,9 +20,11 @@ packages=(
   util-linux               # runuser
 )
 
-declare -A old_boto=(
-  [1.9b]=9f2372515a73260199aa041b93e490ef63bb6eaf9f95c58f6b3da7535b1b394e
-  [2.0]=7b8714b0a6054f3a8c1b8e0908b8a0606c528c2c04b2910fb6dbd4337692e16b
+# By `PACKAGE-VERSION`: the hash of what PyPI has.
+declare -A old_clients=(
+  [boto-1.9b]=9f2372515a73260199aa041b93e490ef63bb6eaf9f95c58f6b3da7535b1b394e
+  [boto-2.0]=7b8714b0a6054f3a8c1b8e0908b8a0606c528c2c04b2910fb6dbd4337692e16b
+  [apache-libcloud-0.5.2]=f99af794a47672a6f7a775c998e71ea6a13d0e1ed22faa86adc2e4302a61a9e9
 )
 
 if [[ ${1:-} == --list ]]; then
@@ -56,23 +58,23 @@ install_packages() {
 }
 
 # A folder for each version, and a link `python2.7`: test/clients looks there.
-install_old_boto() {
-  local python version folder cache=${XDG_CACHE_HOME:-$HOME/.cache}/nova-tests
+install_old_clients() {
+  local python client folder cache=${XDG_CACHE_HOME:-$HOME/.cache}/nova-tests
   mkdir -p "$cache"
   rm -f "$cache/python2.7"
   python=$(find_python2) || return 0
   ln -s "$python" "$cache/python2.7"
-  for version in 1.9b 2.0; do
-    folder=$cache/boto-$version
-    [[ -e $folder/boto/__init__.py ]] && continue
-    echo "setup-tests: installing boto $version for Python 2.7"
+  for client in "${!old_clients[@]}"; do
+    folder=$cache/$client
+    [[ -d $folder ]] && continue
+    echo "setup-tests: installing $client for Python 2.7"
     rm -rf "$folder" "$folder.new"
     mkdir -p "$folder.new"
-    printf 'boto==%s --hash=sha256:%s\n' "$version" "${old_boto[$version]}" >"$folder.new/requirements.txt"
+    printf '%s==%s --hash=sha256:%s\n' "${client%-*}" "${client##*-}" "${old_clients[$client]}" >"$folder.new/requirements.txt"
     if ! "$python" -m pip install --quiet --no-deps --require-hashes --target "$folder.new" \
       -r "$folder.new/requirements.txt" 2>"$folder.new/messages"; then
       cat "$folder.new/messages" >&2
-      echo "setup-tests: boto $version for Python 2.7 can't be installed; its tests will fail" >&2
+      echo "setup-tests: $client for Python 2.7 can't be installed; its tests will fail" >&2
       continue
     fi
     mv "$folder.new" "$folder"
@@ -89,4 +91,4 @@ find_python2() {
 }
 
 install_packages
-install_old_boto
+install_old_clients

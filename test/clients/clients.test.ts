@@ -6,7 +6,7 @@ import { projectRoot } from '../../common/projectRoot.js';
 import {
   clientTable,
   comparableRows,
-  oldBoto,
+  oldClient,
   readStory,
   type Row,
   script,
@@ -20,8 +20,8 @@ import { type ClientRun, startEmbeddedCloud, startProcessCloud, type TestCloud }
 
 /** Client programs, unchanged. Python's stories tell what each version can do. */
 const ec2Clients: readonly Client[] = [
-  { name: 'boto 1.9b', word: 'boto-19', ...oldBoto('1.9b', 'story_boto.py') },
-  { name: 'boto 2.0', word: 'boto-20', ...oldBoto('2.0', 'story_boto.py') },
+  { name: 'boto 1.9b', word: 'boto-19', ...oldClient('boto-1.9b', 'story_boto.py') },
+  { name: 'boto 2.0', word: 'boto-20', ...oldClient('boto-2.0', 'story_boto.py') },
   ...['2', '4'].map((version) => ({
     name: `boto 2.49, signature version ${version}`,
     word: `boto-v${version}`,
@@ -31,18 +31,26 @@ const ec2Clients: readonly Client[] = [
   { name: 'boto3', word: 'boto3', command: script('story_boto3.py') },
   { name: 'aws', word: 'aws', command: script('story_aws.sh') },
   { name: 'fog-aws', word: 'fog', command: script('story_fog.rb') },
-  {
-    name: 'libcloud, driver EUCALYPTUS',
-    word: 'libcloud',
+  ...['EUCALYPTUS', 'EC2', 'NIMBUS'].map((driver) => ({
+    name: `libcloud, driver ${driver}`,
+    word: `libcloud-${driver.toLowerCase()}`,
     command: script('story_libcloud.py'),
-    environment: { LIBCLOUD_DRIVER: 'eucalyptus' },
-  },
+    environment: { LIBCLOUD_DRIVER: driver },
+  })),
 ];
+
+/** What knows less than every client of today. */
+const oldLibcloud: Client = {
+  name: 'libcloud of 2011',
+  word: 'libcloud-05',
+  ...oldClient('apache-libcloud-0.5.2', 'story_libcloud_old.py'),
+};
+const oldLibcloudSteps = ['zones', 'images', 'key pairs', 'security groups', 'run instances', 'reboot', 'terminate'];
 
 /** The same for the objectstore. */
 const s3Clients: readonly Client[] = [
-  { name: 'boto 1.9b, S3', word: 'boto-19', ...oldBoto('1.9b', 's3_boto.py') },
-  { name: 'boto 2.0, S3', word: 'boto-20', ...oldBoto('2.0', 's3_boto.py') },
+  { name: 'boto 1.9b, S3', word: 'boto-19', ...oldClient('boto-1.9b', 's3_boto.py') },
+  { name: 'boto 2.0, S3', word: 'boto-20', ...oldClient('boto-2.0', 's3_boto.py') },
   ...['2', '4'].flatMap((version): Client[] => [
     {
       name: `boto 2.49, S3, signature version ${version}`,
@@ -128,7 +136,7 @@ for (const { name, column, start } of clouds) {
       cloud = await start();
       // Most of what a story does is to wait, and aws is slow to start: several are told side by side.
       const slots = new Slots(3);
-      const toTell = [...ec2Clients, ...s3Clients].filter((client) => client.missing === undefined);
+      const toTell = [...ec2Clients, oldLibcloud, ...s3Clients].filter((client) => client.missing === undefined);
       const slowFirst = [...toTell].sort((one, two) => Number(isSlow(two)) - Number(isSlow(one)));
       for (const client of slowFirst) {
         runs.set(
@@ -158,6 +166,7 @@ for (const { name, column, start } of clouds) {
       });
     };
     for (const client of ec2Clients) tells(client, 'goes from zones to terminate', everySteps, everyRefusals);
+    tells(oldLibcloud, 'goes from zones to terminate', oldLibcloudSteps, everyRefusals);
     for (const client of s3Clients) tells(client, 'keeps objects in a bucket', s3Steps, s3Refusals);
 
     it('left nothing behind: no instance, no address, no secret in a log', async () => {
@@ -173,7 +182,7 @@ for (const { name, column, start } of clouds) {
 
 describe('docs/clients.md', () => {
   const document = join(projectRoot(), 'docs', 'clients.md');
-  const all = [...ec2Clients, ...s3Clients];
+  const all = [...ec2Clients, oldLibcloud, ...s3Clients];
 
   it('has the table which these tests make', function () {
     const ran = all.filter((client) => rows.get(client.name)?.results.size === clouds.length);

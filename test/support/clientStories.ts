@@ -35,11 +35,11 @@ export function script(name: string): string[] {
   return [interpreters[name.split('.').at(-1)!]!, join(scripts, name)];
 }
 
-/** A script with a boto of its day, which scripts/setup-tests.sh fetches where there is a Python 2.7. */
-export function oldBoto(version: string, name: string): Pick<Client, 'command' | 'environment' | 'missing'> {
+/** A script with a client (`boto-2.0`) of its day, which scripts/setup-tests.sh fetches where there is a Python 2.7. */
+export function oldClient(client: string, name: string): Pick<Client, 'command' | 'environment' | 'missing'> {
   return {
     command: [python2, join(scripts, name)],
-    environment: { PYTHONPATH: join(cache, `boto-${version}`) },
+    environment: { PYTHONPATH: join(cache, client) },
     ...(existsSync(python2) ? {} : { missing: 'scripts/setup-tests.sh found no Python 2.7' }),
   };
 }
