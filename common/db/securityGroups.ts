@@ -206,12 +206,21 @@ export async function setGroupsOfInstance(db: Db, instanceId: number, groupIds: 
 
 /** The hosts which have a live instance in a group, sorted. */
 export async function hostsOfGroup(db: Queryable, groupId: number): Promise<string[]> {
-  const rows = await db.all<{ host: string }>(
-    'SELECT DISTINCT i.host AS host FROM security_group_instance_association a JOIN instances i ON i.id = a.instance_id ' +
-      'WHERE a.security_group_id = ? AND a.deleted = ? AND i.deleted = ? AND i.host IS NOT NULL ORDER BY host',
-    [groupId, false, false],
+  return (await hostsOfGroups(db, [groupId])).map(({ host }) => host);
+}
+
+/** For each group the hosts which have a live instance in it, sorted by host. */
+async function hostsOfGroups(
+  db: Queryable,
+  groupIds: readonly number[],
+): Promise<{ group_id: number; host: string }[]> {
+  return db.all(
+    'SELECT DISTINCT a.security_group_id AS group_id, i.host AS host ' +
+      'FROM security_group_instance_association a JOIN instances i ON i.id = a.instance_id ' +
+      `WHERE a.security_group_id IN ${placeholders(groupIds)} AND a.deleted = ? AND i.deleted = ? ` +
+      'AND i.host IS NOT NULL ORDER BY host, group_id',
+    [...groupIds, false, false],
   );
-  return rows.map((row) => row.host);
 }
 
 /**
@@ -222,14 +231,20 @@ export async function hostsToRefresh(
   db: Queryable,
   instanceId: number,
 ): Promise<{ security_group_id: number; host: string }[]> {
-  return db.all(
-    'SELECT DISTINCT own.security_group_id AS security_group_id, i.host AS host ' +
+  // apart from the hosts: mostly there are none, and in one statement PostgreSQL reads every membership to find that out
+  const letIn = await db.all<{ own_id: number; by_id: number }>(
+    'SELECT DISTINCT own.security_group_id AS own_id, r.parent_group_id AS by_id ' +
       'FROM security_group_instance_association own ' +
       'JOIN security_groups g ON g.id = own.security_group_id AND g.deleted = ? ' +
       'JOIN security_group_rules r ON r.group_id = own.security_group_id AND r.deleted = ? ' +
-      'JOIN security_group_instance_association m ON m.security_group_id = r.parent_group_id AND m.deleted = ? ' +
-      'JOIN instances i ON i.id = m.instance_id AND i.deleted = ? AND i.host IS NOT NULL ' +
-      'WHERE own.instance_id = ? ORDER BY security_group_id, host',
-    [false, false, false, false, instanceId],
+      'WHERE own.instance_id = ? ORDER BY own_id',
+    [false, false, instanceId],
   );
+  if (letIn.length === 0) return [];
+  const members = await hostsOfGroups(db, [...new Set(letIn.map(({ by_id }) => by_id))]);
+  return [...new Set(letIn.map(({ own_id }) => own_id))].flatMap((own) => {
+    const letting = new Set(letIn.filter(({ own_id }) => own_id === own).map(({ by_id }) => by_id));
+    const hosts = new Set(members.filter(({ group_id }) => letting.has(group_id)).map(({ host }) => host));
+    return [...hosts].map((host) => ({ security_group_id: own, host }));
+  });
 }

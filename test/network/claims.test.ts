@@ -406,10 +406,22 @@ forEachDialect((_dialect, freshUrl) => {
       await db.insert('security_group_instance_association', { security_group_id: web, instance_id: own });
       expect(await hostsOfGroup(db, base)).to.deep.equal(['h7']);
       expect(await hostsToRefresh(db, own)).to.deep.equal([{ security_group_id: web, host: 'h7' }]);
+      // two groups let it in, both with members on h7: which hears of it once, and h9 too
+      const third = (await createGroup(db, { ...values, name: 'third' }))!;
+      await addRules(db, third, [{ protocol: null, from_port: null, to_port: null, cidr: null, group_id: web }]);
+      for (const host of ['h9', 'h7']) {
+        const instance_id = await instance({ host });
+        await db.insert('security_group_instance_association', { security_group_id: third, instance_id });
+      }
+      expect(await hostsToRefresh(db, own)).to.deep.equal([
+        { security_group_id: web, host: 'h7' },
+        { security_group_id: web, host: 'h9' },
+      ]);
+      expect(await hostsToRefresh(db, member)).to.deep.equal([]);
       const removed = await race((one) => removeRules(one, base, [rule]));
       expect(removed.done.filter(({ result }) => result === 'done')).to.have.length(1);
       const deleted = await race((one) => deleteGroup(one, web));
-      expect(deleted.done.filter((one) => one !== null)).to.deep.equal([[base]]);
+      expect(deleted.done.filter((one) => one !== null)).to.deep.equal([[base, third]]);
       expect(await rulesOfGroups(db, [base, web])).to.deep.equal([]);
     });
   });
