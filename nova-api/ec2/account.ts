@@ -1,6 +1,6 @@
 import type { InstanceTypeRow } from '../../common/db/rows.js';
 import { action, InNamespace, type Ec2Actions, type Ec2Result } from './action.js';
-import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
+import { filtered, filtersParam, type FilterGetters } from './filters.js';
 import { pageOf, pageParams } from './pages.js';
 import { list, text } from './params.js';
 
@@ -11,9 +11,9 @@ export const accountActions: Ec2Actions = {
     params: { InstanceType: list(text), Filter: filtersParam, ...pageParams },
     async run(cloud, _context, params) {
       const { InstanceType: names, Filter: filters } = params;
-      const types = (await cloud.instances.types()).filter(
-        (type) => (names.length === 0 || names.includes(type.name ?? '')) && matchesFilters(filters, typeGetters(type)),
-      );
+      const all = await cloud.instances.types();
+      const named = all.filter(({ name }) => names.length === 0 || names.includes(name ?? ''));
+      const types = filtered(cloud, filters, named, typeGetters);
       const { shown, more } = pageOf(types, params, ({ name, id }) => name ?? String(id));
       const details = new InNamespace(eucalyptusNamespace, shown.map(eucalyptusItem));
       return { instanceTypeDetails: details, instanceTypeSet: shown.map(typeItem), ...more };

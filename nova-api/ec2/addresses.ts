@@ -1,7 +1,7 @@
 import type { Context } from '../../common/context.js';
 import type { FloatingIpView } from '../../common/db/floatingIps.js';
 import { action, netadmin, type Ec2Actions, type Ec2Result } from './action.js';
-import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
+import { filtered, filtersParam, type FilterGetters } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { ec2Id, list, required, text } from './params.js';
 
@@ -49,7 +49,7 @@ export const addressActions: Ec2Actions = {
     params: { PublicIp: list(text), Filter: filtersParam },
     async run(cloud, context, { PublicIp: names, Filter: filters }) {
       const rows = await cloud.addresses.describe(context, names);
-      const shown = rows.filter((row) => matchesFilters(filters, addressFilters(row)));
+      const shown = filtered(cloud, filters, rows, addressFilters);
       return { addressesSet: shown.map((row) => addressItem(context, row)) };
     },
   }),

@@ -1,3 +1,4 @@
+import type { Cloud } from '../../common/cloud/cloud.js';
 import { group, list, required, text, type Param } from './params.js';
 
 /** One `Filter.N`: a name, and the values of which one must match. */
@@ -37,6 +38,25 @@ export function matchesFilters(
     const value = filterValue(filter.name, getters, tags);
     return value === unknown || matchesAny(value, filter.values);
   });
+}
+
+/**
+ * Of the resources those which match all filters. The log has a line for filters which the resource doesn't know, as they
+ * have no effect.
+ */
+export function filtered<T>(
+  cloud: Cloud,
+  filters: readonly Ec2Filter[],
+  all: readonly T[],
+  gettersOf: (one: T) => FilterGetters,
+  tagsOf: (one: T) => readonly FilterTag[] = () => [],
+): T[] {
+  const [first] = all;
+  const ignored = first === undefined ? [] : unknownFilters(filters, gettersOf(first));
+  if (ignored.length > 0) {
+    cloud.parts.runtime.log.logger('nova.api.ec2').info(`filters without effect: ${JSON.stringify(ignored)}`);
+  }
+  return all.filter((one) => matchesFilters(filters, gettersOf(one), tagsOf(one)));
 }
 
 /** The names of filters which {@link matchesFilters} would ignore, for the log. */

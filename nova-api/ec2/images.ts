@@ -4,7 +4,7 @@ import { ApiError } from '../../common/errors.js';
 import type { Context } from '../../common/context.js';
 import type { Image } from '../../common/images/imageService.js';
 import { action, done, type Ec2Actions, type Ec2Value, sysadmin } from './action.js';
-import { filtersParam, matchesFilters } from './filters.js';
+import { filtered, filtersParam } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { pageOf, pageParams } from './pages.js';
 import { group, list, required, text } from './params.js';
@@ -26,9 +26,8 @@ export const imageActions: Ec2Actions = {
         wished.length === 1
           ? [await cloud.images.byEc2Id(context, wished[0]!)]
           : selectImages(await cloud.images.list(context), wished);
-      const wanted = images.filter(
-        (image) => isWanted(context, image, params) && matchesFilters(params.Filter, filterValues(image)),
-      );
+      const known = images.filter((image) => isWanted(context, image, params));
+      const wanted = filtered(cloud, params.Filter, known, filterValues);
       const { shown, more } = pageOf(wanted, params, ({ id }) => Number(id));
       return { imagesSet: shown.map(imageItem), ...more };
     },

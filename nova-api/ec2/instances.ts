@@ -9,7 +9,7 @@ import { isoTimeOf } from '../../common/time.js';
 import { accountActions } from './account.js';
 import { action, done, sysadmin, type Ec2Action, type Ec2Actions, type Ec2Result } from './action.js';
 import { blockDevice, blockDeviceOf, withoutUndefined } from './blockDevices.js';
-import { filtersParam, matchesFilters, unknownFilters, type Ec2Filter } from './filters.js';
+import { filtered, filtersParam, type Ec2Filter } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { attributeOf } from './instanceAttributes.js';
 import {
@@ -173,15 +173,12 @@ async function selectInstances(
   const named = params.InstanceId.length > 0;
   const ids = named ? params.InstanceId : idsOfFilters(params.Filter);
   const views = await cloud.instances.describe(context, ids === null ? {} : { ids });
-  const { flags, log } = cloud.parts.runtime;
+  const { flags } = cloud.parts.runtime;
   if (named && flags.ec2_error_codes === 'aws') {
     const missing = params.InstanceId.find((id) => !views.some((view) => view.row.id === id));
     if (missing !== undefined) throw new InstanceNotFound(missing);
   }
-  const [first] = views;
-  const ignored = first === undefined ? [] : unknownFilters(params.Filter, instanceFilterGetters(first));
-  if (ignored.length > 0) log.logger('nova.api.ec2').info(`filters without effect: ${JSON.stringify(ignored)}`);
-  return views.filter((view) => matchesFilters(params.Filter, instanceFilterGetters(view), view.metadata));
+  return filtered(cloud, params.Filter, views, instanceFilterGetters, ({ metadata }) => metadata);
 }
 
 /** The ids in filters `instance-id`, when all are whole: the database then reads only these. */

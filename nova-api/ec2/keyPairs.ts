@@ -1,7 +1,7 @@
 import type { KeyPair } from '../../common/db/keyPairs.js';
 import { ApiError } from '../../common/errors.js';
 import { action, done, type Ec2Actions, type Ec2Value } from './action.js';
-import { filtersParam, matchesFilters } from './filters.js';
+import { filtered, filtersParam } from './filters.js';
 import { list, required, text, type Param } from './params.js';
 
 /** Text which travels as base64. Line breaks are tolerated. */
@@ -51,11 +51,11 @@ export const keyPairActions: Ec2Actions = {
     params: { KeyName: list(text), Filter: filtersParam },
     async run(cloud, context, { KeyName: names, Filter: filters }) {
       const keys = await cloud.keyPairs.list(context);
-      const shown = keys.filter(
-        (key) =>
-          (names.length === 0 || names.includes(key.name ?? '')) &&
-          matchesFilters(filters, { 'key-name': () => key.name, fingerprint: () => key.fingerprint }),
-      );
+      const named = keys.filter(({ name }) => names.length === 0 || names.includes(name ?? ''));
+      const shown = filtered(cloud, filters, named, (key) => ({
+        'key-name': () => key.name,
+        fingerprint: () => key.fingerprint,
+      }));
       return { keySet: shown.map(keyItem) };
     },
   }),

@@ -7,7 +7,7 @@ import type {
 } from '../../common/cloud/securityGroups.js';
 import { ApiError } from '../../common/errors.js';
 import { action, done, netadmin, type Ec2Actions, type Ec2Result } from './action.js';
-import { filtersParam, matchesFilters, type FilterGetters } from './filters.js';
+import { filtered, filtersParam, type FilterGetters } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { pageOf, pageParams } from './pages.js';
 import { anyText, group, integer, list, required, text, type ParamsOf } from './params.js';
@@ -43,7 +43,7 @@ export const securityGroupActions: Ec2Actions = {
       const { GroupName: names, GroupId: ids, Filter: filters } = params;
       const refs = [...names.map((name): GroupRef => ({ name })), ...ids.map(refOf)];
       const groups = await cloud.securityGroups.describe(context, refs);
-      const wanted = groups.filter((one) => matchesFilters(filters, groupFilters(one)));
+      const wanted = filtered(cloud, filters, groups, groupFilters);
       const { shown, more } = pageOf(wanted, params, ({ id }) => id);
       return { securityGroupInfo: shown.map(groupItem), ...more };
     },

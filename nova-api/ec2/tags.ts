@@ -1,7 +1,7 @@
 import type { Tag, Tagged } from '../../common/cloud/tags.js';
 import { ApiError } from '../../common/errors.js';
 import { action, done, sysadmin, type Ec2Actions } from './action.js';
-import { filtersParam, matchesFilters } from './filters.js';
+import { filtered, filtersParam } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { pageOf, pageParams } from './pages.js';
 import { anyText, group, list, parseEc2Id, required, someOf, text } from './params.js';
@@ -15,14 +15,12 @@ export const tagActions: Ec2Actions = {
     roles: 'all',
     params: { Filter: filtersParam, ...pageParams },
     async run(cloud, context, params) {
-      const tags = (await cloud.tags.list(context)).filter((tag) =>
-        matchesFilters(params.Filter, {
-          key: () => tag.key,
-          value: () => tag.value,
-          'resource-id': () => resourceIdOf(tag),
-          'resource-type': () => tag.kind,
-        }),
-      );
+      const tags = filtered(cloud, params.Filter, await cloud.tags.list(context), (tag) => ({
+        key: () => tag.key,
+        value: () => tag.value,
+        'resource-id': () => resourceIdOf(tag),
+        'resource-type': () => tag.kind,
+      }));
       const { shown, more } = pageOf(tags, params, (tag) => `${resourceIdOf(tag)} ${tag.key}`);
       return {
         tagSet: shown.map((tag) => ({

@@ -6,7 +6,7 @@ import type { VolumeDetails } from '../../common/db/volumes.js';
 import { ApiError } from '../../common/errors.js';
 import { isoTime } from '../../common/time.js';
 import { action, done, sysadmin, type Ec2Actions, type Ec2Result } from './action.js';
-import { filtersParam, matchesFilters, type FilterGetters, type FilterTag } from './filters.js';
+import { filtered, filtersParam, type FilterGetters, type FilterTag } from './filters.js';
 import { ec2IdOf } from './ids.js';
 import { pageOf, pageParams } from './pages.js';
 import { anyText, bool, ec2Id, integer, list, required, text, type ParamsOf } from './params.js';
@@ -110,9 +110,8 @@ export const volumeActions: Ec2Actions = {
       ...pageParams,
     },
     async run(cloud, context, params) {
-      const snapshots = (await cloud.volumes.listSnapshots(context, params.SnapshotId)).filter((snapshot) =>
-        matchesFilters(params.Filter, snapshotFilters(snapshot), snapshotTags(snapshot)),
-      );
+      const all = await cloud.volumes.listSnapshots(context, params.SnapshotId);
+      const snapshots = filtered(cloud, params.Filter, all, snapshotFilters, snapshotTags);
       const { shown, more } = pageOf(snapshots, params, ({ id }) => id);
       return { snapshotSet: shown.map(snapshotItem), ...more };
     },
@@ -277,9 +276,8 @@ async function selectVolumes(
   context: Context,
   params: ParamsOf<typeof volumesParams>,
 ): Promise<ReturnType<typeof pageOf<VolumeDetails>>> {
-  const volumes = (await cloud.volumes.list(context, params.VolumeId)).filter((details) =>
-    matchesFilters(params.Filter, volumeFilters(details), tagsOf(details)),
-  );
+  const all = await cloud.volumes.list(context, params.VolumeId);
+  const volumes = filtered(cloud, params.Filter, all, volumeFilters, tagsOf);
   return pageOf(volumes, params, ({ volume }) => volume.id);
 }
 

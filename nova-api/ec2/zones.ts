@@ -1,5 +1,5 @@
 import { action, type Ec2Actions } from './action.js';
-import { filtersParam, matchesFilters } from './filters.js';
+import { filtered, filtersParam } from './filters.js';
 import { list, text } from './params.js';
 
 /** Actions about zones and regions (nova 2011.3, nova/api/ec2/cloud.py). */
@@ -11,13 +11,11 @@ export const zoneActions: Ec2Actions = {
     async run(cloud, context, { ZoneName: names, Filter: filters }) {
       const region = cloud.zones.regions()[0]!.name;
       const zones = names.includes('verbose') ? await cloud.zones.listVerbose(context) : await cloud.zones.list();
-      const shown = zones.filter((zone) =>
-        matchesFilters(filters, {
-          // No region-name: libcloud asks with the region of Amazon's which its driver is for, and there is one here.
-          'zone-name': () => zone.name,
-          state: () => zone.state,
-        }),
-      );
+      const shown = filtered(cloud, filters, zones, (zone) => ({
+        // No region-name: libcloud asks with the region of Amazon's which its driver is for, and there is one here.
+        'zone-name': () => zone.name,
+        state: () => zone.state,
+      }));
       return {
         availabilityZoneInfo: shown.map((zone) => ({
           zoneName: zone.name,
@@ -33,12 +31,10 @@ export const zoneActions: Ec2Actions = {
     roles: 'all',
     params: { RegionName: list(text), Filter: filtersParam },
     async run(cloud, _context, { Filter: filters }) {
-      const regions = cloud.zones.regions().filter((region) =>
-        matchesFilters(filters, {
-          'region-name': () => region.name,
-          endpoint: () => region.endpoint,
-        }),
-      );
+      const regions = filtered(cloud, filters, cloud.zones.regions(), (region) => ({
+        'region-name': () => region.name,
+        endpoint: () => region.endpoint,
+      }));
       return {
         regionInfo: regions.map((region) => ({ regionName: region.name, regionEndpoint: region.endpoint })),
       };

@@ -29,6 +29,20 @@ describe('descriptions of a running cloud', function () {
     await cloud.settle();
   });
 
+  it('a filter which there is not has no effect, and a line in the log', async () => {
+    const demo = cloud.as('demo');
+    await demo.ok('CreateKeyPair', { KeyName: 'filtered' });
+    for (const action of ['DescribeKeyPairs', 'DescribeSecurityGroups', 'DescribeImages', 'DescribeRegions']) {
+      const all = await demo.ok(action);
+      const name = `of-${action}`;
+      const asked = await demo.ok(action, { 'Filter.1.Name': name, 'Filter.1.Value.1': 'x' });
+      const known = (xml: string): string => xml.replace(/<requestId>.*<\/requestId>/, '');
+      expect(known(asked.xml), action).to.equal(known(all.xml));
+      expect(cloud.log.lines.filter((line) => line.includes(`filters without effect: ["${name}"]`))).to.have.length(1);
+    }
+    await demo.ok('DeleteKeyPair', { KeyName: 'filtered' });
+  });
+
   it('pages hold each instance, volume, snapshot, image, group and tag once', async () => {
     const demo = cloud.as('demo');
     const { ok } = demo;
