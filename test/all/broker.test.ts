@@ -1,9 +1,8 @@
 import { expect } from 'chai';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { runProgramToEnd, spawnDaemon, type DaemonProcess } from '../support/daemons.js';
 import { RabbitMq } from '../support/rabbitmq.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 describe('a daemon on a broker', function () {
   this.timeout(240_000);
@@ -22,7 +21,7 @@ describe('a daemon on a broker', function () {
 
   before(async () => {
     broker = await RabbitMq.start();
-    folder = mkdtempSync(join(tmpdir(), 'nova-broker-'));
+    folder = temporaryFolder('broker');
     expect((await runProgramToEnd('nova-manage', flags('db', 'sync'))).code).to.equal(0);
   });
   after(() => {

@@ -1,9 +1,9 @@
 import { expect } from 'chai';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { commandOf, runProgramToEnd, spawnDaemon, type DaemonProcess } from '../support/daemons.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 describe('one daemon in its process', function () {
   this.timeout(120_000);
@@ -17,7 +17,7 @@ describe('one daemon in its process', function () {
   ];
 
   beforeEach(async () => {
-    folder = mkdtempSync(join(tmpdir(), 'nova-daemon-'));
+    folder = temporaryFolder('daemon');
     expect((await runProgramToEnd('nova-manage', flags('db', 'sync'))).code).to.equal(0);
   });
   afterEach(async () => {

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { hostname, tmpdir } from 'node:os';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type DaemonProcess, spawnDaemon } from '../support/daemons.js';
 import { Ec2Caller, type SeenInstance } from '../support/ec2Client.js';
 import { until } from '../support/rabbitmq.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 describe('nova-all killed with kill -9', function () {
   this.timeout(120_000);
@@ -12,7 +13,7 @@ describe('nova-all killed with kill -9', function () {
   let cloud: DaemonProcess | null = null;
 
   beforeEach(() => {
-    state = join(mkdtempSync(join(tmpdir(), 'nova-killed-')), 'state');
+    state = join(temporaryFolder('killed'), 'state');
   });
   afterEach(async () => {
     await cloud?.kill();

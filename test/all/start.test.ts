@@ -1,13 +1,13 @@
 import { expect } from 'chai';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDatabase } from '../../common/db/database.js';
 import { deleteProject } from '../../common/db/projects.js';
 import { deleteUser, globalRoles } from '../../common/db/users.js';
 import { DaemonProcess, runProgramToEnd, spawnDaemon } from '../support/daemons.js';
 import { testRuntime } from '../support/runtime.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 const ready = /Ctrl-C ends it/;
 
@@ -39,7 +39,7 @@ describe('nova-all', function () {
 
   const folders: string[] = [];
   const temporary = (): string => {
-    const folder = mkdtempSync(join(tmpdir(), 'nova-all-'));
+    const folder = temporaryFolder('all');
     folders.push(folder);
     return folder;
   };

@@ -1,12 +1,12 @@
 import { expect } from 'chai';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Answer, type ApiCloud, accessKeyOf, startApiCloud } from '../support/apiCloud.js';
 import { lockoutPaste } from '../support/lockoutPaste.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 describe('the filter ec2lockout of a paste file', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'nova-lockout-'));
+  const folder = temporaryFolder('lockout');
   let cloud: ApiCloud;
   before(async () => {
     const path = join(folder, 'api-paste.ini');

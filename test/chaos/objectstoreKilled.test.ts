@@ -1,19 +1,19 @@
 import { expect } from 'chai';
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type DaemonProcess, spawnDaemon } from '../support/daemons.js';
 import { sendS3, type S3Answer } from '../support/objectstore.js';
 import { freePort } from '../support/serverProcess.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 const MiB = 1024 * 1024;
 const md5 = (bytes: Buffer): string => createHash('md5').update(bytes).digest('hex');
 
 describe('nova-objectstore killed with kill -9', function () {
   this.timeout(120_000);
-  const folder = mkdtempSync(join(tmpdir(), 'nova-objectstore-'));
+  const folder = temporaryFolder('objectstore');
   const incoming = join(folder, 'buckets', '.nova', 'incoming');
   let port: number;
   let daemon: DaemonProcess;

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { startEmbeddedCloud, startProcessCloud } from '../support/cloud.js';
 import { CloudWatch } from '../support/cloudWatch.js';
@@ -8,6 +7,7 @@ import { DaemonProcess } from '../support/daemons.js';
 import { Ec2Caller } from '../support/ec2Client.js';
 import { postgres } from '../support/postgres.js';
 import { RabbitMq, until } from '../support/rabbitmq.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 describe('secrets', function () {
   this.timeout(120_000);
@@ -67,7 +67,7 @@ describe('secrets', function () {
   });
 
   it('which are given as flags are in no process list', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'nova-ps-'));
+    const folder = temporaryFolder('ps');
     const secret = ['--rabbit_password=hunter2-rabbit', '--rabbit_passw', 'hunter2-rabbit'];
     const database = '--sql_connection=postgresql://nova:hunter2-sql@127.0.0.1:1/nova';
     const flags = [...secret, database, '--rabbit_port=1', `--state_path=${folder}`];

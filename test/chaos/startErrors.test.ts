@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runProgramToEnd, spawnDaemon, type DaemonProcess } from '../support/daemons.js';
 import { postgres, type Postgres } from '../support/postgres.js';
 import { sharedRabbitMq, type RabbitMq } from '../support/rabbitmq.js';
 import { freePort } from '../support/serverProcess.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 const workers = ['nova-compute', 'nova-network', 'nova-volume', 'nova-scheduler'] as const;
 const drivers = [
@@ -53,7 +53,7 @@ describe('a daemon which cannot start', function () {
     [server, broker] = await Promise.all([postgres(), sharedRabbitMq()]);
     vhost = await broker.newVhost();
     database = await server.freshDatabase();
-    folder = mkdtempSync(join(tmpdir(), 'nova-start-'));
+    folder = temporaryFolder('start');
     expect((await runProgramToEnd('nova-manage', flags('db', 'sync'))).code).to.equal(0);
   });
   after(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
-import { readFileSync, writeFileSync, mkdtempSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { spawn } from 'node:child_process';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeNetworks, plainNetwork } from '../../common/cloud/networks.js';
 import { openDatabase } from '../../common/db/database.js';
@@ -13,6 +12,7 @@ import { commandOf } from '../support/daemons.js';
 import { sharedRabbitMq } from '../support/rabbitmq.js';
 import { recordings } from '../support/recordings.js';
 import { testRuntime } from '../support/runtime.js';
+import { temporaryFolder } from '../support/temporary.js';
 
 interface Message {
   routing_key: string;
@@ -22,7 +22,7 @@ interface Message {
 
 describe('nova-dhcpbridge', function () {
   this.timeout(120_000);
-  const folder = mkdtempSync(join(tmpdir(), 'nova-bridge-'));
+  const folder = temporaryFolder('bridge');
 
   /** Runs it as dnsmasq does: flags by FLAGFILE, words as arguments. */
   async function run(

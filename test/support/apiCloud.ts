@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { openDatabase } from '../../common/db/database.js';
 import type { FlagName } from '../../common/flags/flags.js';
 import { flagsFrom } from '../../common/flags/values.js';
@@ -22,6 +20,7 @@ export {
   type Endpoint,
   type RawRequest,
 } from './apiCaller.js';
+import { temporaryFolder } from './temporary.js';
 export { accessKeyOf, secretKeyOf, testUsers, unlimited, type TestUser, type UserName } from './apiUsers.js';
 
 /** {@link startApiCloud}'s cloud, of which a test sees more. */
@@ -42,7 +41,7 @@ export interface ApiCloud extends WalkedCloud {
  * `sql_connection`), its EC2 API and image registry on ports of their own. Users: {@link testUsers}.
  */
 export async function startApiCloud(flagValues: Partial<Record<FlagName, unknown>> = {}): Promise<ApiCloud> {
-  const folder = mkdtempSync(join(tmpdir(), 'nova-api-'));
+  const folder = temporaryFolder('api');
   const [ec2Port, imagesPort] = [await freePort('127.0.0.1'), await freePort('127.0.0.1')];
   const flags = flagsFrom({
     host: 'cloud1',

@@ -1,12 +1,12 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DaemonProcess, runProgramToEnd, spawnDaemon } from './daemons.js';
 import { postgres, type Postgres } from './postgres.js';
 import { type RabbitMq, sharedRabbitMq } from './rabbitmq.js';
+import { temporaryFolder } from './temporary.js';
 
 /** What a client program needs to work on a cloud. */
 export interface ClientEnvironment {
@@ -69,7 +69,7 @@ export async function freePort(): Promise<number> {
 export async function startEmbeddedCloud(
   flags: readonly string[] = [],
 ): Promise<TestCloud & { readonly stateFolder: string; readonly pid: number }> {
-  const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
+  const folder = temporaryFolder('cloud');
   const statePath = join(folder, 'state');
   const daemon = await spawnDaemon(
     'nova-all',
@@ -151,7 +151,7 @@ export interface ProcessCloudOptions {
 export async function prepareProcessCloud(
   options: ProcessCloudOptions = {},
 ): Promise<ProcessCloud & { readonly flagFile: string }> {
-  const folder = mkdtempSync(join(tmpdir(), 'nova-cloud-'));
+  const folder = temporaryFolder('cloud');
   const [broker, server] = await Promise.all([options.broker ?? sharedRabbitMq(), options.server ?? postgres()]);
   const [vhost, database] = await Promise.all([broker.newVhost(options.firehose), server.freshDatabase()]);
   const { rabbit_host: rabbitHost, rabbit_port: rabbitPort } = broker.flags(vhost);

@@ -1,12 +1,11 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { DialectName } from '../../common/db/db.js';
 import { mariadb } from './mariadb.js';
 import { postgres } from './postgres.js';
+import { temporaryFolder } from './temporary.js';
 
 const freshUrls: Readonly<Record<DialectName, () => Promise<string>>> = {
-  sqlite: async () => `sqlite:///${join(mkdtempSync(join(tmpdir(), 'nova-sqlite-')), 'nova.sqlite')}`,
+  sqlite: async () => `sqlite:///${join(temporaryFolder('sqlite'), 'nova.sqlite')}`,
   postgresql: async () => (await postgres()).freshDatabase(),
   mysql: async () => (await mariadb()).freshDatabase(),
 };

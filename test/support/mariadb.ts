@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import mysql from 'mysql2/promise';
 import { accountOf, freePort, ServerProcess } from './serverProcess.js';
+import { temporaryFolder } from './temporary.js';
 
 const password = 'p@ss word';
 const passwordInUrl = 'p%40ss+word';
@@ -19,7 +19,7 @@ export class Mariadb {
   ) {}
 
   static async start(): Promise<Mariadb> {
-    const folder = mkdtempSync(join(tmpdir(), 'nova-mariadb-'));
+    const folder = temporaryFolder('mariadb');
     const account = accountOf('mysql');
     if (account) chownSync(folder, account.uid, account.gid);
     const data = join(folder, 'data');

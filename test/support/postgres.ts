@@ -1,9 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chownSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { accountOf, freePort, ServerProcess } from './serverProcess.js';
+import { temporaryFolder } from './temporary.js';
 
 const password = 'p@ss word';
 const passwordInUrl = 'p%40ss+word';
@@ -19,7 +19,7 @@ export class Postgres {
   ) {}
 
   static async start(): Promise<Postgres> {
-    const folder = mkdtempSync(join(tmpdir(), 'nova-postgres-'));
+    const folder = temporaryFolder('postgres');
     const account = accountOf('postgres');
     if (account) chownSync(folder, account.uid, account.gid);
     const data = join(folder, 'data');

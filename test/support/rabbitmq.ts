@@ -1,12 +1,12 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { createConnection, createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, type ChannelModel } from 'amqplib';
+import { temporaryFolder } from './temporary.js';
 
 /** A message as the broker's firehose shows it, in the form of the recordings of nova 2011.3. */
 export interface RecordedMessage {
@@ -63,7 +63,7 @@ export async function until<T>(
 
 /** A RabbitMQ of one's own on free ports of the loopback interface, in a temporary directory. */
 export class RabbitMq {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'nova-rabbitmq-'));
+  readonly #folder = temporaryFolder('rabbitmq');
   readonly #node = `nova-${randomUUID().slice(0, 8)}@localhost`;
   /** The port mapper of Erlang; one of our own, so that nothing stays behind. */
   #epmd: ChildProcess | null = null;

@@ -1,10 +1,8 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { FlagName } from '../../common/flags/flags.js';
 import { flagsFrom } from '../../common/flags/values.js';
 import { currentLogContext, loggerOf, type Log, type Logger } from '../../common/log.js';
 import { RealRuntime } from '../../common/runtime/real.js';
+import { temporaryFolder } from './temporary.js';
 
 /** A log which keeps its lines for the test to read: `LEVEL logger [request] message`. */
 export class MemoryLog implements Log {
@@ -26,7 +24,7 @@ export function testRuntime(
   flags: Partial<Record<FlagName, unknown>> = {},
   options: { binary?: string } = {},
 ): { runtime: RealRuntime; log: MemoryLog; statePath: string } {
-  const statePath = mkdtempSync(join(tmpdir(), 'nova-test-'));
+  const statePath = temporaryFolder('test');
   const log = new MemoryLog();
   const runtime = new RealRuntime({
     binary: options.binary ?? 'nova-test',

@@ -1,9 +1,8 @@
 import { expect } from 'chai';
 import { createPrivateKey, createPublicKey } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Bundles } from '../../../common/cloud/bundles.js';
 import { Context } from '../../../common/context.js';
@@ -13,6 +12,7 @@ import type { Image } from '../../../common/images/imageService.js';
 import { RealRuntime } from '../../../common/runtime/real.js';
 import { startApiCloud, type ApiCloud } from '../../support/apiCloud.js';
 import { bundleOf, tarOf } from '../../support/bundle.js';
+import { temporaryFolder } from '../../support/temporary.js';
 
 describe('registering bundles: daemons which end', function () {
   this.timeout(60_000);
@@ -24,7 +24,7 @@ describe('registering bundles: daemons which end', function () {
   const hanging: ServerResponse[] = [];
 
   before(async () => {
-    work = mkdtempSync(join(tmpdir(), 'nova-bundles-'));
+    work = temporaryFolder('bundles');
     cloud = await startApiCloud({ ca_path: join(work, 'CA') });
     const cloudKey = createPublicKey(createPrivateKey(readFileSync(join(work, 'CA', 'private', 'cakey.pem'))));
     ({ manifest } = bundleOf({ tar: tarOf([{ name: 'img', content: Buffer.alloc(100) }]), cloudKey }));

@@ -1,8 +1,7 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, ftruncateSync, openSync, readdirSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { freePort } from '../../../nova-all/ports.js';
@@ -18,6 +17,7 @@ import {
 } from '../../support/apiCloud.js';
 import { bundleOf, tarOf, type Bundle } from '../../support/bundle.js';
 import { sendS3 } from '../../support/objectstore.js';
+import { temporaryFolder } from '../../support/temporary.js';
 
 describe('RegisterImage from a bundle', function () {
   this.timeout(120_000);
@@ -30,7 +30,7 @@ describe('RegisterImage from a bundle', function () {
 
   before(async () => {
     s3Port = await freePort('127.0.0.1');
-    work = mkdtempSync(join(tmpdir(), 'nova-bundles-'));
+    work = temporaryFolder('bundles');
     cloud = await startApiCloud({
       enabled_apis: ['ec2', 'images', 'objectstore'],
       s3_host: '127.0.0.1',

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { chmodSync, mkdtempSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { chmodSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { Context } from '../../../common/context.js';
 import { StartupError } from '../../../common/errors.js';
@@ -10,6 +9,7 @@ import { withLogContext } from '../../../common/log.js';
 import { FileSink } from '../../../common/log/fileSink.js';
 import { asctime } from '../../../common/log/format.js';
 import { NovaLog } from '../../../common/log/novaLog.js';
+import { temporaryFolder } from '../../support/temporary.js';
 
 const now = 1_700_000_000_123;
 const context = new Context({
@@ -127,7 +127,7 @@ describe('log lines', () => {
 });
 
 describe('a log file', () => {
-  const file = (): string => join(mkdtempSync(join(tmpdir(), 'nova-log-')), 'nova.log');
+  const file = (): string => join(temporaryFolder('log'), 'nova.log');
 
   it('has the mode of the flag, and everything once it is closed', async () => {
     const path = file();

@@ -1,6 +1,5 @@
 import { expect } from 'chai';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertificateAuthority } from '../../../common/crypto/ca.js';
 import { openDatabase } from '../../../common/db/database.js';
@@ -18,6 +17,7 @@ import { manage } from '../../../nova-manage/manage.js';
 import { anImage } from '../../support/cloudRules.js';
 import { type MemoryLog, testRuntime } from '../../support/runtime.js';
 import { notRun, steps } from './recordedSteps.js';
+import { temporaryFolder } from '../../support/temporary.js';
 
 interface Recording {
   argv: string[];
@@ -91,7 +91,7 @@ describe('nova-manage as recorded', () => {
       s3_dmz: 'cloud1',
     });
     log = made.log;
-    home = mkdtempSync(join(tmpdir(), 'nova-manage-'));
+    home = temporaryFolder('manage');
     for (const name of ['disk.img', 'vmlinuz', 'initrd']) writeFileSync(join(home, name), 'bits');
     mkdirSync(join(home, 'conv'));
     db = openDatabase(made.runtime);

@@ -1,13 +1,13 @@
 import { expect } from 'chai';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createServer, type AddressInfo, type Server } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import type { FlagName } from '../../../common/flags/flags.js';
 import { amqpTransport } from '../../../common/rpc/amqp.js';
 import { testRuntime } from '../../support/runtime.js';
+import { temporaryFolder } from '../../support/temporary.js';
 
 /** What a client of AMQP 0-9-1 says first. */
 const header = 'AMQP\0\0\t\x01';
@@ -79,7 +79,7 @@ describe('a connection to the broker', () => {
   });
 
   describe('with rabbit_use_ssl', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'nova-tls-'));
+    const folder = temporaryFolder('tls');
     const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
     let broker: NoBroker;
     let port: number;
