@@ -1,7 +1,7 @@
 import { InstanceNotFound } from '../errors.js';
 import type { Db, Queryable, Tx, Values } from './db.js';
 import type { InstanceRow } from './rows.js';
-import { anything, changeWhere, firstWhere, lockAllWhere, lockWhere, rowsWhere, softDelete } from './where.js';
+import { anything, changeWhere, checked, firstWhere, lockAllWhere, lockWhere, rowsWhere, softDelete } from './where.js';
 
 /** An instance as it may be named in a message: its integer, that in decimal, or its uuid. */
 export type InstanceKey = number | string;
@@ -66,7 +66,10 @@ export async function findInstanceState(
   id: number,
 ): Promise<Pick<InstanceRow, 'id' | 'vm_state' | 'task_state'> | undefined> {
   if (lookup(id) === null) return undefined;
-  return db.first('SELECT id, vm_state, task_state FROM instances WHERE id = ? AND deleted = ?', [id, false]);
+  return db.first(`SELECT id, vm_state, task_state FROM instances WHERE id = ? AND ${checked('deleted = ?')}`, [
+    id,
+    false,
+  ]);
 }
 
 /**

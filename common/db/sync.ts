@@ -91,7 +91,7 @@ async function fill(db: Queryable): Promise<void> {
     if (there.has(table.name)) continue; // an empty migrate_version, or an ext_ table
     for (const statement of createTable(db.dialect, table)) await db.run(statement);
   }
-  for (const index of ownIndexes) await db.run(createIndex(db, index));
+  for (const index of ownIndexes(db.dialect)) await db.run(createIndex(db, index));
   for (const type of seededInstanceTypes) {
     // Without created_at, as the migrations leave them. PostgreSQL's sequence must count the ids, so it gives them.
     const given = Object.entries(type).filter(([name]) => name !== 'id' || db.dialect !== 'postgresql');

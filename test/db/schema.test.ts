@@ -110,7 +110,8 @@ forEachDialect((dialect, freshUrl) => {
       await syncDatabase(db);
       const onTable = (table: string): string => (dialect === 'mysql' ? ` ON "${table}"` : '');
       // MySQL needs an index for a foreign key: there the rest has to do.
-      const droppable = dialect === 'mysql' ? ownIndexes.filter((index) => index.table === 'services') : ownIndexes;
+      const own = ownIndexes(dialect);
+      const droppable = dialect === 'mysql' ? own.filter((index) => index.table === 'services') : own;
       for (const index of droppable) await db.run(`DROP INDEX "${index.name}"${onTable(index.table)}`);
       expect(await hasTable(db, 'ext_client_tokens')).to.equal(true);
       await db.run('DROP TABLE ext_client_tokens');
