@@ -27,6 +27,10 @@ export async function claimFixedIp(
   }
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, instanceId);
+    if (tx.dialect === 'postgresql') {
+      const claimed = await claimInOneStatement(tx, network, instanceId, another, tx.forUpdateSkipLocked);
+      if (claimed !== undefined) return claimed;
+    }
     if (!another) {
       const own = await ownFixedIp(tx, network.id, instanceId);
       if (own !== undefined) return own;
@@ -35,18 +39,19 @@ export async function claimFixedIp(
   });
 }
 
-/** SQLite's writers take turns: one statement needs no lock. Undefined when the instance has one already, or none is free. */
+/** Undefined when the instance has one already, or none is free. SQLite's writers take turns: there it needs no lock. */
 async function claimInOneStatement(
-  db: Db,
+  db: Queryable,
   network: NetworkRow,
   instanceId: number,
   another: boolean,
+  lock = '',
 ): Promise<FixedIpRow | undefined> {
   const free = freeAddresses(network);
   const none = 'NOT EXISTS (SELECT 1 FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ?)';
   const [row] = await db.all<FixedIpRow>(
     `UPDATE fixed_ips SET instance_id = ?, updated_at = ? WHERE id = (SELECT id FROM fixed_ips WHERE ${free.sql} ` +
-      `ORDER BY id LIMIT 1)${another ? '' : ` AND ${none}`} RETURNING *`,
+      `ORDER BY id LIMIT 1${lock})${another ? '' : ` AND ${none}`} RETURNING *`,
     [instanceId, db.now(), ...free.params, ...(another ? [] : [instanceId, network.id, false])],
   );
   return row;

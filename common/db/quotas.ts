@@ -126,9 +126,15 @@ export async function checkFloatingIps(tx: Tx, flags: Flags, projectId: string):
   }
 }
 
+/** Whether nothing limits a project's instances: then nobody has to wait, and nothing is counted. */
+export async function hasUnlimitedInstances(db: Queryable, flags: Flags, projectId: string): Promise<boolean> {
+  const unlimited = ({ instances, cores, ram }: QuotaLimits): boolean => Math.min(instances, cores, ram) === Infinity;
+  return unlimited(defaultLimits(flags)) && unlimited(await projectLimits(db, flags, projectId));
+}
+
 /**
  * How many of `wanted` instances of a type a project can have now. Takes the quota lock: called in the transaction
- * which then inserts them. Where nothing is limited nobody has to wait, and nothing is counted.
+ * which then inserts them.
  */
 export async function allowedInstances(
   tx: Tx,
@@ -137,8 +143,6 @@ export async function allowedInstances(
   wanted: number,
   type: { vcpus: number; memory_mb: number },
 ): Promise<number> {
-  const unlimited = ({ instances, cores, ram }: QuotaLimits): boolean => Math.min(instances, cores, ram) === Infinity;
-  if (unlimited(defaultLimits(flags)) && unlimited(await projectLimits(tx, flags, projectId))) return wanted;
   await lockQuota(tx, projectId);
   const limits = await projectLimits(tx, flags, projectId);
   const used = await usedByInstances(tx, projectId);

@@ -2,7 +2,7 @@ import { QuotaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
 import { keepToken, madeWithToken, type ClientToken } from './clientTokens.js';
 import { placeholders, type Db, type SqlValue, type Tx, type Values } from './db.js';
-import { allowedInstances } from './quotas.js';
+import { allowedInstances, hasUnlimitedInstances } from './quotas.js';
 import type { InstanceTypeRow } from './rows.js';
 
 /** What a reservation is to be made of. */
@@ -45,11 +45,14 @@ export interface CreatedReservation {
  * ApiError (IdempotentParameterMismatch) for a token which was used for another request.
  */
 export async function createReservation(db: Db, flags: Flags, wish: NewReservation): Promise<CreatedReservation> {
+  const isLimited = !(await hasUnlimitedInstances(db, flags, wish.projectId));
   return db.transaction(async (tx) => {
     const earlier = wish.token === undefined ? null : await madeWithToken(tx, wish.projectId, wish.token);
     if (earlier !== null) return { reservationId: earlier, instanceIds: [], repeated: true };
 
-    const count = await allowedInstances(tx, flags, wish.projectId, wish.maxCount, wish.type);
+    const count = isLimited
+      ? await allowedInstances(tx, flags, wish.projectId, wish.maxCount, wish.type)
+      : wish.maxCount;
     if (count < wish.minCount) throw instanceLimit(count);
 
     const ids = await insertInstances(tx, wish, count);

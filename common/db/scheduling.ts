@@ -1,10 +1,10 @@
 import type { DbTime } from '../time.js';
 import { placeholders, type Db, type Queryable, type SqlValue } from './db.js';
 import { recordInstanceError } from './instanceActions.js';
-import { changeInstance } from './instances.js';
+import { changeInstance, lockInstance } from './instances.js';
 import type { InstanceRow, VolumeRow } from './rows.js';
 import { changeSnapshotStatus } from './snapshots.js';
-import { changeWhere } from './where.js';
+import { changeWhere, where } from './where.js';
 
 /** The state in which an instance waits for a host. */
 export interface Waiting {
@@ -36,26 +36,20 @@ export async function reserveInstanceHost(
   host: string,
   maxCores: number | null,
 ): Promise<Reservation> {
-  if (db.dialect === 'sqlite' && (await reservedInOneStatement(db, instance, waiting, host, maxCores)))
-    return 'reserved';
+  // SQLite's writers take turns: one statement needs no lock
+  if (db.dialect === 'sqlite' && (await reserveIfRoom(db, instance, waiting, host, maxCores))) return 'reserved';
   return db.transaction(async (tx) => {
-    if (maxCores !== null) {
-      await tx.lock(`cores:${host}`);
-      const used = await tx.first<{ used: number | null }>(
-        'SELECT SUM(vcpus) AS used FROM instances WHERE host = ? AND deleted = ? AND id <> ?',
-        [host, false, instance.id],
-      );
-      if ((used?.used ?? 0) + (instance.vcpus ?? 0) > maxCores) return 'full';
-    }
-    const given = { host, scheduled_at: tx.now() };
-    const expected = { vmState: [waiting.vmState], taskState: [waiting.taskState] };
-    return (await changeInstance(tx, instance.id, given, expected)) ? 'reserved' : 'gone';
+    if (maxCores !== null) await tx.lock(`cores:${host}`);
+    if (await reserveIfRoom(tx, instance, waiting, host, maxCores)) return 'reserved';
+    const state = await lockInstance(tx, instance.id);
+    const isWaiting = state?.vm_state === waiting.vmState && state.task_state === waiting.taskState;
+    return isWaiting ? 'full' : 'gone';
   });
 }
 
-/** SQLite's writers take turns: one statement needs no lock. When it changes nothing, why has to be looked up. */
-async function reservedInOneStatement(
-  db: Db,
+/** One statement, false when it changes nothing: the instance doesn't wait, or the host is full. */
+async function reserveIfRoom(
+  db: Queryable,
   instance: Pick<InstanceRow, 'id' | 'vcpus'>,
   waiting: Waiting,
   host: string,
@@ -64,9 +58,14 @@ async function reservedInOneStatement(
   const used = '(SELECT COALESCE(SUM(o.vcpus), 0) FROM instances o WHERE o.host = ? AND o.deleted = ? AND o.id <> ?)';
   const [room, roomParams]: [string, SqlValue[]] =
     maxCores === null ? ['', []] : [` AND ${used} <= ?`, [host, false, instance.id, maxCores - (instance.vcpus ?? 0)]];
-  const expected = 'id = ? AND deleted = ? AND vm_state = ? AND task_state = ?';
-  const params = [instance.id, false, waiting.vmState, waiting.taskState, ...roomParams];
-  return (await db.update('instances', { host, scheduled_at: db.now() }, expected + room, params)) > 0;
+  const expected = where<InstanceRow>({
+    id: instance.id,
+    deleted: false,
+    vm_state: waiting.vmState,
+    task_state: waiting.taskState,
+  });
+  const given = { host, scheduled_at: db.now() };
+  return (await db.update('instances', given, expected.sql + room, [...expected.params, ...roomParams])) > 0;
 }
 
 /** As {@link reserveInstanceHost} for a volume which is `creating`, with the gigabytes of the host's volumes. */

@@ -35,28 +35,42 @@ export async function ensureVirtualInterface(
   throw new VirtualInterfaceMacAddressException();
 }
 
-async function insertUnlessThere(
-  db: Db,
-  values: { address: string; instance_id: number; network_id: number; uuid: string },
-): Promise<VirtualInterfaceRow> {
-  const made = { ...values, created_at: db.now(), deleted: false };
-  const whole = (id: number): VirtualInterfaceRow => ({ ...made, id, updated_at: null, deleted_at: null });
+type NewInterface = Pick<VirtualInterfaceRow, 'address' | 'uuid'> & { instance_id: number; network_id: number };
+
+async function insertUnlessThere(db: Db, values: NewInterface): Promise<VirtualInterfaceRow> {
+  // SQLite's writers take turns: one statement needs no lock
   if (db.dialect === 'sqlite') {
-    // its writers take turns: one statement needs no lock
-    const columns = Object.keys(made);
-    const [inserted] = await db.all<{ id: number }>(
-      `INSERT INTO virtual_interfaces (${columns.join(', ')}) SELECT ${columns.map(() => '?').join(', ')} WHERE NOT EXISTS ` +
-        '(SELECT 1 FROM virtual_interfaces WHERE instance_id = ? AND network_id = ?) RETURNING id',
-      [...Object.values(made), values.instance_id, values.network_id],
-    );
-    if (inserted !== undefined) return whole(inserted.id);
+    const inserted = await insertInOneStatement(db, values);
+    if (inserted !== undefined) return inserted;
   }
   return db.transaction(async (tx) => {
     await lockAddressesOf(tx, values.instance_id);
+    if (tx.dialect === 'postgresql') {
+      const inserted = await insertInOneStatement(tx, values);
+      if (inserted !== undefined) return inserted;
+    }
     const wanted = { instance_id: values.instance_id, network_id: values.network_id };
     const there = await firstWhere(tx, 'virtual_interfaces', wanted);
-    return there ?? whole(await tx.insert('virtual_interfaces', made));
+    if (there !== undefined) return there;
+    const made = asNew(tx, values);
+    return { ...made, id: await tx.insert('virtual_interfaces', made) };
   });
+}
+
+/** Undefined when the instance has an interface there. */
+async function insertInOneStatement(db: Queryable, values: NewInterface): Promise<VirtualInterfaceRow | undefined> {
+  const made = asNew(db, values);
+  const columns = Object.keys(made);
+  const [inserted] = await db.all<{ id: number }>(
+    `INSERT INTO virtual_interfaces (${columns.join(', ')}) SELECT ${columns.map(() => '?').join(', ')} WHERE NOT EXISTS ` +
+      '(SELECT 1 FROM virtual_interfaces WHERE instance_id = ? AND network_id = ?) RETURNING id',
+    [...Object.values(made), values.instance_id, values.network_id],
+  );
+  return inserted && { ...made, id: inserted.id };
+}
+
+function asNew(db: Queryable, values: NewInterface): Omit<VirtualInterfaceRow, 'id'> {
+  return { ...values, created_at: db.now(), updated_at: null, deleted_at: null, deleted: false };
 }
 
 /** The interfaces of instances, by ascending id. */
@@ -65,6 +79,15 @@ export async function virtualInterfacesOfInstances(
   instanceIds: readonly number[],
 ): Promise<VirtualInterfaceRow[]> {
   return rowsWhere(db, 'virtual_interfaces', { instance_id: instanceIds });
+}
+
+/** Those of the instances which have an interface. */
+export async function instancesWithInterfaces(db: Queryable, instanceIds: readonly number[]): Promise<number[]> {
+  const rows = await db.all<{ instance_id: number }>(
+    `SELECT DISTINCT instance_id FROM virtual_interfaces WHERE instance_id IN ${placeholders(instanceIds)}`,
+    instanceIds,
+  );
+  return rows.map((row) => row.instance_id);
 }
 
 /**
