@@ -8,6 +8,7 @@ import type { Logger } from '../../common/log.js';
 import { nameFromTemplate } from '../../common/names.js';
 import { powerState, type VirtDriver } from '../virt/driver.js';
 import { UnfinishedWork } from './cutOff.js';
+import { ReleaseWatch } from './releaseWatch.js';
 
 /** What the operations of nova-compute work with. */
 export interface ComputeParts extends DaemonParts {
@@ -25,6 +26,8 @@ export interface ComputeParts extends DaemonParts {
   readonly moving: Set<number>;
   /** Instances whose work could not be brought to an end here (database or broker away); recovered periodically. */
   readonly unfinished: UnfinishedWork;
+  /** Tells when nova-network has freed what an instance held. */
+  readonly releases: ReleaseWatch;
 }
 
 export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputeParts {
@@ -42,6 +45,7 @@ export function computeParts(parts: DaemonParts, driver: VirtDriver): ComputePar
     building: new Map(),
     moving: new Set(),
     unfinished: new UnfinishedWork(),
+    releases: new ReleaseWatch(parts.db, parts.runtime),
   };
 }
 

@@ -1,7 +1,6 @@
 import type { Context } from '../../common/context.js';
 import { recordDetachment } from '../../common/db/attachments.js';
 import type { InstanceRow, VolumeRow } from '../../common/db/rows.js';
-import { virtualInterfacesOfInstances } from '../../common/db/virtualInterfaces.js';
 import { listVolumesOfInstance, releaseVolume } from '../../common/db/volumes.js';
 import { errorText, MessageNotDelivered } from '../../common/errors.js';
 import type { NetworkInfo } from '../../common/rpc/network.js';
@@ -67,18 +66,11 @@ export async function deallocateNetwork(parts: ComputeParts, context: Context, i
  * waited for longer than some seconds: it will find the message when it is back.
  */
 export async function awaitNetworkReleased(parts: ComputeParts, instance: InstanceRow): Promise<void> {
-  const { runtime, db, logger } = parts;
-  if (runtime.flags.stub_network) return;
-  const end = runtime.clock.now() + releaseSeconds * 1000;
-  for (let pauseMs = 10; (await virtualInterfacesOfInstances(db, [instance.id])).length > 0; pauseMs *= 2) {
-    if (runtime.clock.now() >= end) {
-      logger.warn(`Instance ${instance.id}: nova-network has not freed its addresses (yet)`);
-      // its message may be lost: the recovery looks again
-      parts.unfinished.add(instance.id);
-      return;
-    }
-    await runtime.sleep(Math.min(pauseMs, 250));
-  }
+  if (parts.runtime.flags.stub_network) return;
+  if (await parts.releases.released(instance.id, releaseSeconds)) return;
+  parts.logger.warn(`Instance ${instance.id}: nova-network has not freed its addresses (yet)`);
+  // its message may be lost: the recovery looks again
+  parts.unfinished.add(instance.id);
 }
 
 /**
