@@ -96,8 +96,13 @@ export function serviceIsUp(
   nowMs: number,
   downSeconds: number,
 ): boolean {
+  return nowMs - lastSeenAt(service) < downSeconds * 1000;
+}
+
+/** When a service gave its last sign of life, in milliseconds since the epoch; NaN when its row has no time. */
+export function lastSeenAt(service: Pick<ServiceRow, 'updated_at' | 'created_at'>): number {
   const seen = service.updated_at ?? service.created_at;
-  return seen !== null && nowMs - parseTime(seen) < downSeconds * 1000;
+  return seen === null ? NaN : parseTime(seen);
 }
 
 /** A service and how much its host carries. */

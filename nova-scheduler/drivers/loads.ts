@@ -1,20 +1,23 @@
-import type { LoadedService } from '../../common/db/services.js';
+import { lastSeenAt, type LoadedService } from '../../common/db/services.js';
 import type { Clock } from '../../common/runtime/runtime.js';
 
 /** A list is used for so many times as long as its reading took, and at most this many milliseconds. */
 const usesOfReading = 10;
 const longestMs = 1000;
 
-/** A service, and what its host carries by now. */
+/** A host with a service of the topic, and what it carries by now. */
 export interface Candidate {
-  readonly service: LoadedService;
-  load: number;
+  readonly host: string;
+  /** When its service gave a sign of life, in milliseconds of the clock; NaN when it never did. */
+  readonly seenAt: number;
+  readonly load: number;
 }
 
 interface Snapshot {
-  readonly candidates: Promise<Candidate[]>;
-  /** What was given to hosts since the reading began. */
-  readonly given: Map<string, number>;
+  readonly candidates: Promise<readonly Candidate[]>;
+  readonly byHost: Map<string, { seenAt: number; load: number }>;
+  /** What was given to hosts while the list was read; null afterwards. */
+  given: [host: string, load: number][] | null;
   goodUntil: number;
 }
 
@@ -32,21 +35,19 @@ export class Loads {
     private readonly read: (topic: string) => Promise<LoadedService[]>,
   ) {}
 
-  /** The services of a topic, the least loaded first, of equals the older row. */
-  async list(topic: string, fresh: boolean): Promise<Candidate[]> {
+  /** The hosts of a topic, the older service first. Their loads follow {@link add} as long as the list is the recent one. */
+  list(topic: string, fresh: boolean): Promise<readonly Candidate[]> {
     const known = this.#snapshots.get(topic);
     const snapshot = known !== undefined && !fresh && this.clock.now() < known.goodUntil ? known : this.#begin(topic);
-    const candidates = await snapshot.candidates;
-    const loadOf = ({ service, load }: Candidate): number => load + (snapshot.given.get(service.host ?? '') ?? 0);
-    return candidates
-      .map((candidate) => ({ service: candidate.service, load: loadOf(candidate) }))
-      .sort((a, b) => a.load - b.load || a.service.id - b.service.id);
+    return snapshot.candidates;
   }
 
   /** A host is about to carry more, or (negative) will not. */
   add(topic: string, host: string, load: number): void {
-    const given = this.#snapshots.get(topic)?.given;
-    given?.set(host, (given.get(host) ?? 0) + load);
+    const snapshot = this.#snapshots.get(topic);
+    snapshot?.given?.push([host, load]);
+    const candidate = snapshot?.byHost.get(host);
+    if (candidate !== undefined) candidate.load += load;
   }
 
   #begin(topic: string): Snapshot {
@@ -56,14 +57,35 @@ export class Loads {
       candidates: reading.then((services) => {
         const tookMs = this.clock.now() - startedAt;
         snapshot.goodUntil = this.clock.now() + Math.min(longestMs, tookMs * usesOfReading);
-        return services.map((service) => ({ service, load: service.load }));
+        return this.#candidates(services, snapshot);
       }),
-      given: new Map(),
+      byHost: new Map(),
+      given: [],
       // whoever comes while it is being read shares it
       goodUntil: Infinity,
     };
     snapshot.candidates.catch(() => (snapshot.goodUntil = -Infinity));
     this.#snapshots.set(topic, snapshot);
     return snapshot;
+  }
+
+  #candidates(services: readonly LoadedService[], snapshot: Snapshot): Candidate[] {
+    const candidates: Candidate[] = [];
+    for (const service of [...services].sort((one, other) => one.id - other.id)) {
+      if (service.host === null) continue;
+      const seenAt = lastSeenAt(service);
+      const known = snapshot.byHost.get(service.host);
+      if (known === undefined) {
+        const candidate = { host: service.host, seenAt, load: service.load };
+        snapshot.byHost.set(candidate.host, candidate);
+        candidates.push(candidate);
+      } else if (!(known.seenAt >= seenAt)) known.seenAt = seenAt;
+    }
+    for (const [host, load] of snapshot.given ?? []) {
+      const candidate = snapshot.byHost.get(host);
+      if (candidate !== undefined) candidate.load += load;
+    }
+    snapshot.given = null;
+    return candidates;
   }
 }

@@ -35,14 +35,16 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserve(forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_cores;
-    const room = (host: LoadedHost): boolean =>
-      host.name === instance.host || host.load + (instance.vcpus ?? 0) <= limit;
     const need = instance.vcpus ?? 0;
-    return recentThenFresh(async (fresh) => {
-      const hosts = this.#usable(await this.#cores.list(topic, fresh), tried).filter(room);
-      const attempt = counted(this.#cores, topic, need, (host) => reserve(host, limit));
-      return firstWithRoom(hosts, attempt, 'All hosts have too many cores');
-    });
+    const rules = {
+      isEligible: (host: string) => !tried.has(host),
+      hasRoom: ({ host, load }: Candidate) => host === instance.host || load + need <= limit,
+      refusal: 'All hosts have too many cores',
+    };
+    const attempt = counted(this.#cores, topic, need, (host) => reserve(host, limit));
+    return recentThenFresh(async (fresh) =>
+      this.#firstWithRoom({ ...rules, hosts: await this.#cores.list(topic, fresh) }, attempt),
+    );
   }
 
   async placeVolume(context: Context, request: VolumeRequest): Promise<string | null> {
@@ -54,15 +56,16 @@ export class SimpleScheduler implements SchedulerDriver {
       return (await reserveVolumeHost(db, volume, forced, null)) === 'reserved' ? forced : null;
     }
     const limit = runtime.flags.max_gigabytes;
-    const room = (host: LoadedHost): boolean => host.load + (volume.size ?? 0) <= limit;
     const need = volume.size ?? 0;
-    return recentThenFresh(async (fresh) => {
-      const all = await this.#gigabytes.list(topic, fresh);
-      const eligible = all.filter(({ service }) => onlyHost === null || service.host === onlyHost);
-      const hosts = this.#usable(eligible, tried).filter(room);
-      const attempt = counted(this.#gigabytes, topic, need, (host) => reserveVolumeHost(db, volume, host, limit));
-      return firstWithRoom(hosts, attempt, 'All hosts have too many gigabytes');
-    });
+    const rules = {
+      isEligible: (host: string) => (onlyHost === null || host === onlyHost) && !tried.has(host),
+      hasRoom: ({ load }: Candidate) => load + need <= limit,
+      refusal: 'All hosts have too many gigabytes',
+    };
+    const attempt = counted(this.#gigabytes, topic, need, (host) => reserveVolumeHost(db, volume, host, limit));
+    return recentThenFresh(async (fresh) =>
+      this.#firstWithRoom({ ...rules, hosts: await this.#gigabytes.list(topic, fresh) }, attempt),
+    );
   }
 
   /** Networks for set_network_host (a message of releases before 2011.3) go to the host with the fewest. */
@@ -70,33 +73,54 @@ export class SimpleScheduler implements SchedulerDriver {
     if (method === 'set_network_host') {
       const { db, runtime } = this.parts;
       const services = await listNetworkByNetworks(db, topic);
-      const hosts = this.#usable(
-        services.map((service) => ({ service, load: service.load })),
-        tried,
+      const hosts = services.flatMap((service) =>
+        service.host !== null && isUp(runtime, service) && !tried.has(service.host)
+          ? [{ host: service.host, load: service.load }]
+          : [],
       );
+      if (hosts.length === 0) throw noHost();
       const free = hosts.find(({ load }) => load < runtime.flags.max_networks);
       if (free === undefined) throw new NoValidHost('All hosts have too many networks');
-      return free.name;
+      return free.host;
     }
     return this.#chance.place(context, topic, tried);
   }
 
-  /** Those which are up and not tried. Throws NoValidHost when there is none. */
-  #usable(candidates: readonly Candidate[], tried: ReadonlySet<string>): LoadedHost[] {
-    const hosts = candidates.flatMap(({ service, load }) =>
-      service.host !== null && isUp(this.parts.runtime, service) && !tried.has(service.host)
-        ? [{ name: service.host, load }]
-        : [],
-    );
-    if (hosts.length === 0) throw noHost();
-    return hosts;
+  /**
+   * Reserves the least loaded host which is up, eligible and has room, of equals the one with the older service; the next
+   * one when somebody else was quicker. Null when what it is for doesn't wait any longer. Throws NoValidHost when no host
+   * is up, or all are full.
+   */
+  async #firstWithRoom(choice: Choice, reserve: (host: string) => Promise<Reservation>): Promise<string | null> {
+    const { clock, flags } = this.parts.runtime;
+    const refused = new Set<string>();
+    for (;;) {
+      const seenSince = clock.now() - flags.service_down_time * 1000;
+      let isAnyUp = false;
+      let best: Candidate | undefined;
+      for (const candidate of choice.hosts) {
+        if (!(candidate.seenAt > seenSince) || !choice.isEligible(candidate.host)) continue;
+        isAnyUp = true;
+        if (best !== undefined && candidate.load >= best.load) continue;
+        if (choice.hasRoom(candidate) && !refused.has(candidate.host)) best = candidate;
+      }
+      if (!isAnyUp) throw noHost();
+      if (best === undefined) throw new NoValidHost(choice.refusal);
+      const reservation = await reserve(best.host);
+      if (reservation === 'reserved') return best.host;
+      if (reservation === 'gone') return null;
+      refused.add(best.host);
+    }
   }
 }
 
-/** A host and what it carries. */
-interface LoadedHost {
-  readonly name: string;
-  readonly load: number;
+/** What a host is chosen from. */
+interface Choice {
+  readonly hosts: readonly Candidate[];
+  isEligible(host: string): boolean;
+  hasRoom(candidate: Candidate): boolean;
+  /** Why none was found, when all are full. */
+  readonly refusal: string;
 }
 
 /** Tries with the hosts as they were a moment ago, and when none of them will do as they are. */
@@ -125,18 +149,4 @@ function counted(
       if (reservation !== 'reserved') loads.add(topic, host, -need);
     }
   };
-}
-
-/** The first host which can be reserved; null when what it is for doesn't wait any longer. Throws NoValidHost when all are full. */
-async function firstWithRoom(
-  hosts: readonly LoadedHost[],
-  reserve: (host: string) => Promise<Reservation>,
-  refusal: string,
-): Promise<string | null> {
-  for (const { name } of hosts) {
-    const reservation = await reserve(name);
-    if (reservation === 'reserved') return name;
-    if (reservation === 'gone') return null;
-  }
-  throw new NoValidHost(refusal);
 }
