@@ -2,7 +2,7 @@ import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.j
 import type { Db } from '../common/db/db.js';
 import { failOverdueInstances, failOverdueVolumes } from '../common/db/scheduling.js';
 import type { Flags } from '../common/flags/flags.js';
-import { createImageService, type OwnRegistry } from '../common/images/client.js';
+import { createImageService, ownRegistry, type OwnRegistry } from '../common/images/client.js';
 import type { Log } from '../common/log.js';
 import { createRpc } from '../common/rpc/client.js';
 import { InProcessBus } from '../common/rpc/inProcess.js';
@@ -110,7 +110,8 @@ export class WholeCloud {
     };
     const daemon = await part.start(parts);
     this.#running.push({ daemon, transport });
-    this.#registry ??= ownRegistry(flags, daemon);
+    const images = 'doors' in daemon ? (daemon as RunningApi).doors['images'] : undefined;
+    if (images !== undefined) this.#registry ??= ownRegistry(flags, images);
   }
 
   /** The bus of this process, or with --nofake_rabbit a broker, where daemons of other hosts may join. */
@@ -121,12 +122,4 @@ export class WholeCloud {
     transport.onGivenUp?.((error) => this.#shared.fail?.(error));
     return transport;
   }
-}
-
-/** The image registry which a daemon serves, as this process's flags name it; null where it serves none. */
-function ownRegistry(flags: Flags, daemon: RunningDaemon | RunningApi): OwnRegistry | null {
-  const door = 'doors' in daemon ? daemon.doors['images'] : undefined;
-  if (door === undefined) return null;
-  const host = flags.images_listen === '0.0.0.0' ? flags.my_ip : flags.images_listen;
-  return { server: `${host}:${flags.images_listen_port}`, door };
 }

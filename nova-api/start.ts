@@ -2,6 +2,7 @@ import type { DaemonParts, RunningDaemon } from '../common/daemon.js';
 import { StartupError } from '../common/errors.js';
 import { novaVersion } from '../common/projectRoot.js';
 import type { HttpDoor } from '../common/http/door.js';
+import { createImageService, ownRegistry } from '../common/images/client.js';
 import { ec2Door } from './ec2/start.js';
 import {
   apiLimits,
@@ -70,12 +71,19 @@ export async function startApi(
     await Promise.all([...doors.values()].map((door) => door.close?.()));
   };
   try {
-    for (const name of names.filter((candidate) => Object.hasOwn(apis, candidate))) {
-      const api = apis[name]!;
-      const { host, port } = api.listen(runtime.flags);
-      const door = await api.open(parts);
+    const served = names.filter((candidate) => Object.hasOwn(apis, candidate));
+    if (served.includes('images')) doors.set('images', await imagesDoor(parts));
+    const images = doors.get('images');
+    // what another API asks of images here needs no socket
+    const shared =
+      images === undefined
+        ? parts
+        : { ...parts, images: createImageService(runtime, ownRegistry(runtime.flags, images)) };
+    for (const name of served) {
+      const { open, listen: where, limits } = apis[name]!;
+      const door = doors.get(name) ?? (await open(shared));
       doors.set(name, door);
-      listeners.set(name, await listen(runtime, door, { name, host, port, limits: api.limits }));
+      listeners.set(name, await listen(runtime, door, { name, ...where(runtime.flags), limits }));
     }
   } catch (error) {
     await stopAll(0);

@@ -8,6 +8,7 @@ import {
   NotAuthorized,
   StartupError,
 } from '../errors.js';
+import type { Flags } from '../flags/flags.js';
 import type { HttpDoor } from '../http/door.js';
 import type { Runtime } from '../runtime/runtime.js';
 import type { Image, ImageFields, ImageService } from './imageService.js';
@@ -34,6 +35,12 @@ export interface OwnRegistry {
   /** As the flag glance_api_servers would name it. */
   readonly server: string;
   readonly door: HttpDoor;
+}
+
+/** The image registry which a daemon of this process serves by a door, as the flags name it. */
+export function ownRegistry(flags: Flags, door: HttpDoor): OwnRegistry {
+  const host = flags.images_listen === '0.0.0.0' ? flags.my_ip : flags.images_listen;
+  return { server: `${host}:${flags.images_listen_port}`, door };
 }
 
 /** Images behind Glance's HTTP API v1 (nova 2011.3, nova/image/glance.py): a Glance, or nova-api's own registry. */

@@ -8,11 +8,13 @@ import { createUser } from '../../../common/db/users.js';
 import type { DaemonParts } from '../../../common/daemon.js';
 import { StartupError } from '../../../common/errors.js';
 import type { FlagName } from '../../../common/flags/flags.js';
+import { adminContext } from '../../../common/context.js';
 import { createImageService } from '../../../common/images/client.js';
 import { createRpc } from '../../../common/rpc/client.js';
 import { InProcessBus } from '../../../common/rpc/inProcess.js';
 import { startApi, type RunningApi } from '../../../nova-api/start.js';
 import { signedV2 } from '../../support/ec2.js';
+import { freePort } from '../../support/serverProcess.js';
 import { testRuntime, type MemoryLog } from '../../support/runtime.js';
 
 describe('nova-api', () => {
@@ -44,19 +46,16 @@ describe('nova-api', () => {
     for (const db of databases.splice(0)) await db.close();
   });
 
-  it('serves EC2 and the image registry on free ports, and says which', async () => {
-    const { parts: made, log } = await parts({ enabled_apis: ['ec2', 'images', 'osapi'] });
-    const api = await start(made);
-    expect(Object.keys(api.addresses)).to.deep.equal(['ec2', 'images']);
-    expect(api.addresses['ec2']!.port).to.be.above(0);
-    expect(log.lines.filter((line) => line.startsWith('WARNING'))).to.have.length(1);
-    expect(log.lines.join('\n')).to.match(/The API osapi of --enabled_apis does not exist yet/);
-
+  /** Asks EC2 for an action as a user of a project; answers status and body. */
+  async function asker(
+    made: DaemonParts,
+    api: RunningApi,
+  ): Promise<(action: string, secret?: string, params?: Record<string, string>) => Promise<string>> {
     await createUser(made.db, { id: 'demo', accessKey: 'dkey', secretKey: 'dsecret', isAdmin: false });
     await createProject(made.db, 'demo', 'demo');
     const host = `127.0.0.1:${api.addresses['ec2']!.port}`;
-    const ask = async (action: string, secret = 'dsecret'): Promise<string> => {
-      const request = signedV2(action, {}, { access: 'dkey:demo', secret, host, method: 'POST' });
+    return async (action, secret = 'dsecret', params = {}) => {
+      const request = signedV2(action, params, { access: 'dkey:demo', secret, host, method: 'POST' });
       const body = request.body as Buffer;
       const response = await fetch(`http://${host}${request.url}`, {
         method: 'POST',
@@ -65,12 +64,45 @@ describe('nova-api', () => {
       });
       return `${response.status} ${await response.text()}`;
     };
+  }
+
+  it('serves EC2 and the image registry on free ports, and says which', async () => {
+    const { parts: made, log } = await parts({ enabled_apis: ['ec2', 'images', 'osapi'] });
+    const api = await start(made);
+    expect(Object.keys(api.addresses)).to.deep.equal(['ec2', 'images']);
+    expect(api.addresses['ec2']!.port).to.be.above(0);
+    expect(log.lines.filter((line) => line.startsWith('WARNING'))).to.have.length(1);
+    expect(log.lines.join('\n')).to.match(/The API osapi of --enabled_apis does not exist yet/);
+
+    const ask = await asker(made, api);
     expect(await ask('DescribeKeyPairs')).to.match(/^200 .*<keySet\/>/);
     expect(await ask('DescribeVpcs')).to.match(/^200 .*<vpcSet\/>/);
     expect(await ask('CreateVpc')).to.match(/^400 [^]*<Code>UnsupportedOperation<\/Code>/);
     expect(await ask('DescribeKeyPairs', 'wrong')).to.match(/^403 [^]*<Code>SignatureDoesNotMatch<\/Code>/);
     const images = await fetch(`http://127.0.0.1:${api.addresses['images']!.port}/v1/images`);
     expect(await images.json()).to.deep.equal({ images: [] });
+  });
+
+  it('asks for images of the registry which it serves without a socket', async () => {
+    const port = await freePort();
+    const flags = { enabled_apis: ['ec2', 'images'], images_listen_port: port };
+    const { parts: made } = await parts({ ...flags, glance_api_servers: [`127.0.0.1:${port}`] });
+    const heads: string[] = [];
+    const ask = await asker(made, await start(made));
+    const fields = { name: 'tiny', disk_format: 'ami', container_format: 'ami', is_public: true, properties: {} };
+    await made.images.create(adminContext(made.runtime), fields);
+    const { fetch: fetched } = made.runtime;
+    Object.assign(made.runtime, {
+      fetch: (url: string, init: RequestInit) => {
+        if (init.method === 'HEAD') heads.push(url);
+        return fetched(url, init);
+      },
+    });
+    const attribute = { ImageId: 'ami-00000001', Attribute: 'launchPermission' };
+    expect(await ask('DescribeImageAttribute', 'dsecret', attribute)).to.match(/^200 [^]*<launchPermission>/);
+    expect(heads).to.deep.equal([]);
+    expect((await made.images.show(adminContext(made.runtime), '1')).name).to.equal('tiny');
+    expect(heads).to.deep.equal([`http://127.0.0.1:${port}/v1/images/1`]);
   });
 
   it('warns at each start that it runs without authentication', async () => {
