@@ -12,6 +12,10 @@ export class MemoryFiles implements Files {
     this.#files.set(path, Buffer.from(content));
   }
 
+  writeUnsynced(path: string, content: string): Promise<void> {
+    return this.writeAtomic(path, content);
+  }
+
   async remove(path: string): Promise<void> {
     for (const name of [...this.#files.keys()]) {
       if (name === path || name.startsWith(`${path}/`)) this.#files.delete(name);

@@ -8,6 +8,7 @@ export function guardedFiles(files: Files, outside: Runtime['outside']): Files {
   return {
     read: (path) => outside(() => files.read(path)),
     writeAtomic: (path, content, mode) => outside(() => files.writeAtomic(path, content, mode)),
+    writeUnsynced: (path, content) => outside(() => files.writeUnsynced(path, content)),
     remove: (path) => outside(() => files.remove(path)),
     list: (path) => outside(() => files.list(path)),
     makeFolder: (path, mode) => outside(() => files.makeFolder(path, mode)),

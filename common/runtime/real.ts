@@ -2,7 +2,19 @@
 import { execFile } from 'node:child_process';
 import { generateKeyPair, randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, lstat, mkdir, open, readdir, readFile, rename, rm, rmdir, type FileHandle } from 'node:fs/promises';
+import {
+  access,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  writeFile,
+  type FileHandle,
+} from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { NovaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
@@ -46,6 +58,16 @@ const realRandom: Random = {
 export const realFiles: Files = {
   read: (path) => readFile(path, 'utf8'),
   writeAtomic: (path, content, mode) => replaceFile(path, mode, (file) => file.writeFile(content)),
+  async writeUnsynced(path, content) {
+    const temporary = temporaryName(path);
+    try {
+      await writeFile(temporary, content, { flag: 'wx' });
+      await rename(temporary, path);
+    } catch (error) {
+      await rm(temporary, { force: true });
+      throw error;
+    }
+  },
   remove: (path) => rm(path, { force: true, recursive: true }),
   async list(path) {
     const names = await readdir(path);
@@ -100,13 +122,17 @@ export const realFiles: Files = {
     }),
 };
 
+function temporaryName(path: string): string {
+  return `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+}
+
 /** Lets `write` fill a file next to the target, syncs it and renames it over the target. */
 async function replaceFile(
   path: string,
   mode: number | undefined,
   write: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
-  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  const temporary = temporaryName(path);
   try {
     const file = await open(temporary, 'wx', mode ?? 0o644);
     try {

@@ -51,6 +51,8 @@ export interface Files {
   read(path: string): Promise<string>;
   /** Writes next to the target, syncs and renames: a reader sees the old or the new content, never half of one. */
   writeAtomic(path: string, content: string | Uint8Array, mode?: number): Promise<void>;
+  /** As {@link writeAtomic} without the sync: for what a loss of power ends anyway. */
+  writeUnsynced(path: string, content: string): Promise<void>;
   remove(path: string): Promise<void>;
   list(path: string): Promise<string[]>;
   /** Makes a folder and what is missing above it, with `mode` (0o777) less the umask; one which is there stays as it is. */

@@ -167,7 +167,7 @@ export class ComputeWorld {
     );
     const lifeline = new Lifeline();
     lifeline.runtime = runtime;
-    Object.assign(runtime, { files: lifeline.watch(runtime.files, ['writeAtomic', 'remove']) });
+    Object.assign(runtime, { files: lifeline.watch(runtime.files, ['writeUnsynced', 'remove']) });
     const parts: DaemonParts = {
       runtime,
       db: lifeline.watch(this.db, ['all', 'first', 'run', 'insert', 'insertMany', 'update', 'transaction']),

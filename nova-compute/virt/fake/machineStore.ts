@@ -61,7 +61,7 @@ export class MachineStore {
   }
 
   async save(machine: FakeMachine): Promise<void> {
-    await this.runtime.files.writeAtomic(this.#path(machine.name), formatMachine(machine));
+    await this.runtime.files.writeUnsynced(this.#path(machine.name), formatMachine(machine));
     this.#machines.set(machine.name, machine);
   }
 
