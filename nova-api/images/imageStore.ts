@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Duplicate, ImageNotFound, Invalid } from '../../common/errors.js';
 import type { Image, ImageFields } from '../../common/images/imageService.js';
+import { Lanes } from '../../common/lanes.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
 import { dbTime } from '../../common/time.js';
 
@@ -21,6 +22,8 @@ const containerFormats = ['ami', 'ari', 'aki', 'bare', 'ovf'];
  */
 export class ImageStore {
   readonly #images = new Map<number, Image>();
+  /** Changes of one image, by its id, follow each other. */
+  readonly #changes = new Lanes<string>();
   #lastId = 0;
 
   private constructor(
@@ -103,31 +106,25 @@ export class ImageStore {
     options: { purge: boolean; data?: AsyncIterable<Uint8Array>; expected?: ExpectedData },
   ): Promise<Image> {
     this.#check(fields);
-    const old = this.get(id);
-    if (options.data !== undefined && old.status !== 'queued') {
-      throw new Duplicate(`Image ${id} is ${old.status}: bits can be given only while it is queued`);
-    }
-    const properties = options.purge
-      ? { ...(fields.properties ?? {}) }
-      : { ...old.properties, ...(fields.properties ?? {}) };
-    const image: Image = {
-      ...old,
-      ...Object.fromEntries(
-        Object.entries(fields).filter(([key, value]) => key !== 'properties' && value !== undefined),
-      ),
-      properties,
-      status: options.data === undefined ? old.status : 'saving',
-      updated_at: dbTime(this.runtime.clock.now()),
-    };
-    await this.#write(image);
+    const named = Object.entries(fields).filter(([key, value]) => key !== 'properties' && value !== undefined);
+    const image = await this.#change(id, (old) => {
+      if (options.data !== undefined && old.status !== 'queued') {
+        throw new Duplicate(`Image ${id} is ${old.status}: bits can be given only while it is queued`);
+      }
+      return {
+        ...Object.fromEntries(named),
+        properties: { ...(options.purge ? {} : old.properties), ...fields.properties },
+        status: options.data === undefined ? old.status : 'saving',
+        updated_at: dbTime(this.runtime.clock.now()),
+      };
+    });
     return options.data === undefined ? image : this.#save(image, options.data, options.expected ?? {});
   }
 
   /** Marks an image deleted and removes its bits. Throws ImageNotFound. */
   async delete(id: string): Promise<Image> {
-    const now = dbTime(this.runtime.clock.now());
-    const image: Image = { ...this.get(id), deleted: true, deleted_at: now, status: 'deleted' };
-    await this.#write(image);
+    const deleted_at = dbTime(this.runtime.clock.now());
+    const image = await this.#change(id, () => ({ deleted: true, deleted_at, status: 'deleted' }));
     await this.runtime.files.remove(this.#path(image.id, 'data'));
     return image;
   }
@@ -153,20 +150,27 @@ export class ImageStore {
           `Supplied checksum (${expected.checksum}) and that of the data received (${checksum}) did not match.`,
         );
       }
-      const active: Image = {
-        ...image,
-        status: 'active',
-        size,
-        checksum,
-        updated_at: dbTime(this.runtime.clock.now()),
-      };
-      await this.#write(active);
-      return active;
+      const updated_at = dbTime(this.runtime.clock.now());
+      return await this.#change(image.id, () => ({ status: 'active', size, checksum, updated_at }));
     } catch (error) {
       await this.runtime.files.remove(this.#path(image.id, 'data'));
-      await this.#write({ ...image, status: 'killed' });
+      await this.#change(image.id, () => ({ status: 'killed' })).catch((failure: unknown) => {
+        // deleted meanwhile: that stays
+        if (!(failure instanceof ImageNotFound)) throw failure;
+      });
       throw error;
     }
+  }
+
+  /** Writes what `fields` makes of an image as it is then, whoever else changes it. Throws ImageNotFound, and what `fields` throws. */
+  #change(id: string, fields: (old: Image) => Partial<Image>): Promise<Image> {
+    const key = String(Number(id));
+    return this.#changes.run(key, async () => {
+      const old = this.get(id);
+      const image = { ...old, ...fields(old) };
+      await this.#write(image);
+      return image;
+    });
   }
 
   /** Takes an id by making its file, so that no image ever takes another's place. */

@@ -118,6 +118,41 @@ describe('image registry and its client', () => {
     );
   });
 
+  it('keeps what others change while bits come in, and takes them from one of two', async () => {
+    await images.create(admin, { name: 'first' });
+    let feed!: ReadableStreamDefaultController<Uint8Array>;
+    const slow = new ReadableStream<Uint8Array>({ start: (controller) => void (feed = controller) });
+    const upload = images.update(admin, '1', { disk_format: 'raw', container_format: 'bare' }, slow);
+    const second = await images.update(admin, '1', {}, bits('other')).catch((error: unknown) => error);
+    expect(second).to.be.instanceOf(Duplicate);
+    feed.enqueue(Buffer.from('whole'));
+    feed.close();
+    await Promise.all([
+      upload,
+      images.update(admin, '1', { is_public: true }),
+      images.update(admin, '1', { name: 'second' }),
+    ]);
+    const image = await images.show(admin, '1');
+    expect(image).to.include({ name: 'second', status: 'active', is_public: true, size: 5, disk_format: 'raw' });
+    expect(await textOf(await images.download(admin, '1'))).to.equal('whole');
+  });
+
+  it('leaves an image deleted whose bits were still coming in', async () => {
+    await images.create(admin, { name: 'first' });
+    let feed!: ReadableStreamDefaultController<Uint8Array>;
+    const slow = new ReadableStream<Uint8Array>({ start: (controller) => void (feed = controller) });
+    const upload = images.update(admin, '1', { disk_format: 'raw', container_format: 'bare' }, slow);
+    feed.enqueue(Buffer.from('half'));
+    await images.update(admin, '1', { name: 'second' });
+    await images.delete(admin, '1');
+    feed.close();
+    expect(await upload.catch((error: unknown) => error)).to.be.instanceOf(ImageNotFound);
+    expect(await images.detail(admin)).to.deep.equal([]);
+    expect(await runtime.files.list(join(runtime.flags.state_path, 'images'))).to.deep.equal(['1.json']);
+    door = await imagesDoor({ runtime });
+    expect(await images.detail(admin)).to.deep.equal([]);
+  });
+
   it('leaves nothing of an upload which breaks off', async () => {
     const broken = new ReadableStream<Uint8Array>({
       pull(controller) {
