@@ -11,6 +11,8 @@ import { noLog, type EchoRpc } from '../raw/echo.js';
 
 const value = { instance_id: 1, text: 'x'.repeat(100) };
 const inFlight = 64;
+/** How often each side is measured. */
+const turns = 10;
 /** Of what amqplib alone does. */
 const share = 0.7;
 
@@ -25,60 +27,48 @@ export const rpc: Measurement = {
     const flags = { ...broker.flags(vhost), host: 'bench' };
     const count = bench.quick ? 500 : 5000;
     const figures: Figure[] = [];
-    const measure = async (
-      call: (index: number) => Promise<unknown>,
-      parallel: number,
-      server: number,
-    ): Promise<Measured> => {
-      const many = parallel === 1 ? count : count * 4;
-      await rounds(call, parallel, many / 5);
-      const used = (): number[] => [cpuSeconds(process.pid), cpuSeconds(server), treeCpuSeconds(broker.pid!)];
-      const before = used();
-      const rate = many / (await rounds(call, parallel, many));
-      return { rate, cpu: used().map((seconds, index) => ((seconds - before[index]!) / many) * 1e6) };
-    };
-
-    bench.say('amqplib alone');
-    const raw = new Map<number, Measured>();
     const rawServer = await startChild('./raw/echo.js', { kind: 'raw', url, topic: 'bench_raw', flags });
     const { callers, close } = await rawCallers(url, inFlight);
-    for (const parallel of [1, inFlight]) {
-      raw.set(
-        parallel,
-        await measure((index) => callers[index]!.call('bench_raw', value), parallel, rawServer.child.pid),
-      );
-    }
-    await close();
-    await rawServer.child.stop();
-
-    bench.say('rpc.call');
     const server = await startChild('./raw/echo.js', { kind: 'product', url, topic: 'bench', flags });
     const runtime = new RealRuntime({ binary: 'bench', flags: flagsFrom(flags), log: noLog });
     const transport = amqpTransport(runtime);
     await transport.connect();
     const target = createRpc(runtime, transport).target<EchoRpc>('bench');
+    const sides: Sides = {
+      alone: { call: (index) => callers[index]!.call('bench_raw', value), server: rawServer.child.pid },
+      ours: { call: () => target.call.echo(adminContext(runtime), { value }), server: server.child.pid },
+    };
     for (const parallel of [1, inFlight]) {
-      const measured = await measure(
-        () => target.call.echo(adminContext(runtime), { value }),
-        parallel,
-        server.child.pid,
-      );
-      const alone = raw.get(parallel)!;
       const what = parallel === 1 ? 'one at a time' : `${parallel} in flight`;
+      bench.say(`rpc.call and amqplib alone in turns, ${what}`);
+      const { alone, ours } = await inTurns(sides, parallel, parallel === 1 ? count : count * 4, broker.pid!);
       figures.push({
         what: `rpc.call, ${what}: share of amqplib alone`,
-        measured: (measured.rate / alone.rate) * 100,
+        measured: (ours.rate / alone.rate) * 100,
         unit: ' %',
         least: share * 100,
-        raw: `${Math.round(alone.rate)}/s, ours ${Math.round(measured.rate)}/s`,
-        note: `CPU µs each of caller, server, RabbitMQ: ${shown(alone)}, ours ${shown(measured)}`,
+        raw: `${Math.round(alone.rate)}/s, ours ${Math.round(ours.rate)}/s`,
+        note: `CPU µs each of caller, server, RabbitMQ: ${shown(alone)}, ours ${shown(ours)}`,
       });
     }
+    await close();
+    await rawServer.child.stop();
     await transport.close();
     await server.child.stop();
     return figures;
   },
 };
+
+/** Who calls whom. */
+interface Side {
+  call(index: number): Promise<unknown>;
+  /** The process which is called. */
+  readonly server: number;
+}
+interface Sides {
+  readonly alone: Side;
+  readonly ours: Side;
+}
 
 interface Measured {
   /** Calls a second. */
@@ -90,6 +80,36 @@ interface Measured {
 function shown({ cpu }: Measured): string {
   const sum = cpu.reduce((all, one) => all + one, 0);
   return `${cpu.map((one) => one.toFixed(0)).join(' + ')} = ${sum.toFixed(0)}`;
+}
+
+/** Both sides in turns, so that a machine which is quicker now and slower then is so for both; the sums of all turns. */
+async function inTurns(
+  sides: Sides,
+  parallel: number,
+  count: number,
+  broker: number,
+): Promise<Readonly<Record<keyof Sides, Measured>>> {
+  const turn = async ({ call, server }: Side): Promise<{ seconds: number; cpu: number[] }> => {
+    const used = (): number[] => [cpuSeconds(process.pid), cpuSeconds(server), treeCpuSeconds(broker)];
+    const before = used();
+    const seconds = await rounds(call, parallel, count / turns);
+    return { seconds, cpu: used().map((after, index) => after - before[index]!) };
+  };
+  const sums = { alone: { seconds: 0, cpu: [0, 0, 0] }, ours: { seconds: 0, cpu: [0, 0, 0] } };
+  for (let index = -1; index < turns; index += 1) {
+    for (const name of ['alone', 'ours'] as const) {
+      const { seconds, cpu } = await turn(sides[name]);
+      if (index < 0) continue; // to warm up
+      const sum = sums[name];
+      sum.seconds += seconds;
+      sum.cpu = sum.cpu.map((before, part) => before + cpu[part]!);
+    }
+  }
+  const measured = ({ seconds, cpu }: { seconds: number; cpu: number[] }): Measured => ({
+    rate: count / seconds,
+    cpu: cpu.map((one) => (one / count) * 1e6),
+  });
+  return { alone: measured(sums.alone), ours: measured(sums.ours) };
 }
 
 async function rounds(call: (index: number) => Promise<unknown>, parallel: number, count: number): Promise<number> {
