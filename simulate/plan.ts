@@ -1,4 +1,4 @@
-import { troubledMethods } from './faults/drivers.js';
+import { troubledMethods, type DriverTrouble } from './faults/drivers.js';
 import { SeededRandom } from './seededRandom.js';
 
 /** What the users of a run have most to do with. */
@@ -31,9 +31,6 @@ export interface Step {
 
 /** How a statement fails: a deadlock; or the connection breaks, before or after the statement was carried out. */
 export type DatabaseTrouble = 'conflict' | 'lost before' | 'lost after';
-/** How a driver's call goes wrong; `hang` ends with a failure, `slow` well. */
-export type DriverTrouble = 'fail before' | 'fail after' | 'hang' | 'slow';
-
 /**
  * Something which breaks. `at`: milliseconds since the users began; `daemon`: `nova-compute@cloud1`; `after`: so many
  * operations of the outside later; `method`: of the driver, null for whichever is called next.

@@ -1,6 +1,8 @@
 import { NovaError } from '../../common/errors.js';
-import type { DriverTrouble } from '../plan.js';
 import type { SimulatedRuntime } from '../simulatedRuntime.js';
+
+/** How a driver's call goes wrong; `hang` ends with a failure, `slow` well. */
+export type DriverTrouble = 'fail before' | 'fail after' | 'hang' | 'slow';
 
 /** The methods of each daemon's driver which can go wrong. */
 export const troubledMethods: Readonly<Record<string, readonly string[]>> = {
