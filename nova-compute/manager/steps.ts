@@ -25,11 +25,13 @@ export interface StepOptions {
   signal?: AbortSignal;
   /** Decides, when a step has failed, what is taken back. Everything when absent. */
   scope?(error: unknown): Promise<UndoScope>;
+  /** Told of an undo which failed: something is left which somebody has to take away later. */
+  undoFailed?(error: unknown): void;
 }
 
 /**
  * Runs steps in order. When one throws (or the signal is aborted) the steps done so far, and the failed one, are undone
- * in reverse order, and the error is thrown again. An undo which fails is logged and the others still run.
+ * in reverse order, and the error is thrown again. An undo which fails is logged and told, and the others still run.
  */
 export async function runSteps<S>(steps: readonly Step<S>[], state: S, options: StepOptions): Promise<void> {
   const { logger, title, signal } = options;
@@ -58,6 +60,7 @@ async function undo<S>(steps: readonly Step<S>[], state: S, scope: UndoScope, op
         await part.call(step, state);
       } catch (error) {
         options.logger.error(`${options.title}: undo ${step.name} failed: ${errorText(error)}`, error);
+        options.undoFailed?.(error);
       }
     }
   }

@@ -29,4 +29,11 @@ export const found: readonly Found[] = [
     onlySteps: [29, 30, 33, 36],
     onlyFaults: [9, 10],
   },
+  {
+    name: 'a machine which a failed build could not end is taken away later',
+    seed: 615,
+    steps: 80,
+    onlySteps: [49],
+    onlyFaults: [1, 2],
+  },
 ];

@@ -130,7 +130,14 @@ async function claimAndBuild(
     delivery,
     doing: 'starting...',
     claim: () => claimed(parts, method, instance.id),
-    run: () => runSteps(buildSteps, state, { logger: parts.logger, title: `${name}: ${method}`, signal, scope }),
+    run: () =>
+      runSteps(buildSteps, state, {
+        logger: parts.logger,
+        title: `${name}: ${method}`,
+        signal,
+        scope,
+        undoFailed: (error) => parts.unfinished.add(instance.id, error),
+      }),
     secrets: [wishes.adminPassword],
     fail: (error) => {
       const reason = reasonOf(error, state.doing, [wishes.adminPassword]);

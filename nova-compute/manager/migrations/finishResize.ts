@@ -47,7 +47,12 @@ export async function finishResize(
       doing: `arriving from ${migration.source_compute}`,
       found: `migration ${migration.status}`,
       claim: async () => !instance.deleted && isResizing(instance) && migration.status === 'post-migrating',
-      run: () => runSteps(steps, arriving, { logger: parts.logger, title: `${name}: finish_resize` }),
+      run: () =>
+        runSteps(steps, arriving, {
+          logger: parts.logger,
+          title: `${name}: finish_resize`,
+          undoFailed: (error) => parts.unfinished.add(instance.id, error),
+        }),
       fail: (error) => giveUp(state, error),
     });
   });

@@ -76,7 +76,12 @@ async function attach(
   const attachment: Attachment = { parts, instance, volume, mountpoint, name, devicePath: '', stuck: false };
   // What was attached before this message came stays so, even if it cannot be repeated.
   const scope = async (): Promise<'all' | 'nothing'> => (claim === 'claimed' ? 'all' : 'nothing');
-  await runSteps(steps, attachment, { logger: parts.logger, title: `${name}: attach_volume ${volumeId}`, scope });
+  await runSteps(steps, attachment, {
+    logger: parts.logger,
+    title: `${name}: attach_volume ${volumeId}`,
+    scope,
+    undoFailed: (error) => parts.unfinished.add(instance.id, error),
+  });
 }
 
 async function release({ parts, instance, volume, stuck }: Attachment): Promise<void> {

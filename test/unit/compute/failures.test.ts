@@ -183,6 +183,38 @@ describe('nova-compute when something fails', () => {
     await expectReleased(id, on, /machine could not be started/);
   });
 
+  it('takes away later, or at its next start, a machine which a failed build left and could not end', async () => {
+    for (const [method, restarts] of [
+      ['run_instance', false],
+      ['run_instance', true],
+      ['start_instance', false],
+      ['start_instance', true],
+    ] as const) {
+      const on = await compute();
+      const id = await world.instance();
+      if (method === 'start_instance') {
+        await on.manager.handlers.run_instance(context, { instance_id: id }, delivery());
+        await world.api(id, { task_state: 'stopping' });
+        await on.manager.handlers.stop_instance(context, { instance_id: id }, delivery());
+        await world.api(id, { task_state: 'starting' });
+      }
+      const { spawn } = on.driver;
+      Object.assign(on.driver, {
+        spawn: async (...args: Parameters<typeof spawn>) => {
+          await spawn.apply(on.driver, args);
+          throw new Error('the answer was lost');
+        },
+      });
+      Object.assign(on.runtime, { flags: { ...on.runtime.flags, fake_fail: ['destroy'] } });
+      await handle(on.manager.handlers[method](context, { instance_id: id }, delivery()));
+      expect(await on.driver.info(nameOf(id)), method).to.include({ state: powerState.running });
+      Object.assign(on.runtime, { flags: { ...on.runtime.flags, fake_fail: [] } });
+      const now = restarts ? await world.compute(on.runtime.host) : on;
+      if (!restarts) for (const task of on.manager.periodicTasks) await task.run(context);
+      await expectReleased(id, now, /could not be started: the answer was lost/);
+    }
+  }).timeout(20_000);
+
   it('tells nova-network again, from time to time, of what a stopped instance holds', async () => {
     const on = await compute();
     const id = await world.instance();
