@@ -151,7 +151,6 @@ export class SecurityGroups {
     const rules = rulesOf(await this.#withGroupIds(context, wishes));
     const { security_group_rules: limit } = await this.#limits(group!.project_id ?? '');
     const change = await addRules(this.parts.db, group!.id, rules, limit);
-    if (change.result === 'no group') throw new SecurityGroupNotFound(group!.id);
     if (change.result === 'refused') {
       throw new ApiError(`${pythonRule(change.rule, group!.id)} - This rule already exists in group`);
     }

@@ -49,6 +49,8 @@ export interface Queryable {
 export interface Tx extends Queryable {
   /** ` FOR UPDATE`, or nothing on SQLite, whose transactions exclude each other. */
   readonly forUpdate: string;
+  /** ` FOR SHARE` as the dialect has it: the rows stay as they are until this transaction ends; others may lock them so, too. Nothing on SQLite. */
+  readonly forShare: string;
   /** ` FOR UPDATE SKIP LOCKED`, or nothing on SQLite. */
   readonly forUpdateSkipLocked: string;
   /**

@@ -4,6 +4,7 @@ import { keepToken, madeWithToken, type ClientToken } from './clientTokens.js';
 import { placeholders, type Db, type SqlValue, type Tx, type Values } from './db.js';
 import { allowedInstances, hasUnlimitedInstances } from './quotas.js';
 import type { InstanceTypeRow } from './rows.js';
+import { requireGroups } from './securityGroups.js';
 
 /** What a reservation is to be made of. */
 export interface NewReservation {
@@ -41,8 +42,9 @@ export interface CreatedReservation {
  * transaction: others see none of them or all, as `building`/`scheduling` with their names.
  *
  * Racing callers of one project follow each other (quota lock), so that together they never exceed a quota, and of two
- * with the same token one makes the reservation and the other gets it. Throws QuotaError (InstanceLimitExceeded), and
- * ApiError (IdempotentParameterMismatch) for a token which was used for another request.
+ * with the same token one makes the reservation and the other gets it. Throws QuotaError (InstanceLimitExceeded),
+ * SecurityGroupNotFound when a group is gone, and ApiError (IdempotentParameterMismatch) for a token which was used for
+ * another request.
  */
 export async function createReservation(db: Db, flags: Flags, wish: NewReservation): Promise<CreatedReservation> {
   const isLimited = !(await hasUnlimitedInstances(db, flags, wish.projectId));
@@ -55,7 +57,7 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
       : wish.maxCount;
     if (count < wish.minCount) throw instanceLimit(count);
 
-    const ids = await insertInstances(tx, wish, count);
+    const [ids] = await Promise.all([insertInstances(tx, wish, count), requireGroups(tx, wish.securityGroupIds)]);
     await Promise.all([...insertChildren(tx, wish, ids), nameAndSchedule(tx, wish, ids)]);
     if (wish.token !== undefined) await keepToken(tx, wish.projectId, wish.token, wish.reservationId);
     return { reservationId: wish.reservationId, instanceIds: ids, repeated: false };

@@ -1,5 +1,5 @@
-import { QuotaError } from '../errors.js';
-import { placeholders, type Db, type Queryable, type Values } from './db.js';
+import { QuotaError, SecurityGroupNotFound } from '../errors.js';
+import { placeholders, type Db, type Queryable, type Tx, type Values } from './db.js';
 import type { SecurityGroupRow, SecurityGroupRuleRow } from './rows.js';
 import { anything, firstWhere, rowsWhere, softDelete } from './where.js';
 
@@ -94,12 +94,28 @@ function sameRule(row: SecurityGroupRuleRow, wish: RuleWish): boolean {
   );
 }
 
+/**
+ * Makes sure that groups are there, and stay until the transaction ends: what refers to one which is being deleted would be
+ * left behind. Throws SecurityGroupNotFound.
+ */
+export async function requireGroups(tx: Tx, ids: readonly number[]): Promise<void> {
+  if (ids.length === 0) return;
+  const rows = await tx.all<{ id: number }>(
+    `SELECT id FROM security_groups WHERE id IN ${placeholders(ids)} AND deleted = ? ORDER BY id${tx.forShare}`,
+    [...ids, false],
+  );
+  const there = new Set(rows.map((row) => row.id));
+  const gone = ids.find((id) => !there.has(id));
+  if (gone !== undefined) throw new SecurityGroupNotFound(gone);
+}
+
 /** What became of rules which were to be added or removed. */
-export type RuleChange = { result: 'done' } | { result: 'no group' } | { result: 'refused'; rule: RuleWish };
+export type RuleChange = { result: 'done' } | { result: 'refused'; rule: RuleWish };
 
 /**
  * Adds rules to a group, all or none; refuses when the group has one of them. Racing callers don't add a rule twice: the
- * group's lock is held while its rules are compared. Throws QuotaError when it would have more than `limit`.
+ * group's lock is held while its rules are compared. Throws QuotaError when it would have more than `limit`,
+ * SecurityGroupNotFound when it or one which a rule lets in is gone.
  */
 export async function addRules(
   db: Db,
@@ -109,8 +125,11 @@ export async function addRules(
 ): Promise<RuleChange> {
   return db.transaction(async (tx) => {
     await tx.lock(`security-group:${groupId}`);
-    if ((await groupsByIds(tx, [groupId])).length === 0) return { result: 'no group' };
-    const rows = await rulesOfGroups(tx, [groupId]);
+    const letIn = rules.flatMap((rule) => (rule.group_id === null ? [] : [rule.group_id]));
+    const [rows] = await Promise.all([
+      rulesOfGroups(tx, [groupId]),
+      requireGroups(tx, [...new Set([groupId, ...letIn])]),
+    ]);
     const refused = rules.find((rule) => rows.some((row) => sameRule(row, rule)));
     if (refused !== undefined) return { result: 'refused', rule: refused };
     if (rows.length + rules.length > limit) {
@@ -179,7 +198,7 @@ export async function deleteGroup(db: Db, id: number): Promise<number[] | null> 
 
 /**
  * Makes these the groups of an instance, and no others; answers the ids of those which it left or joined, ascending.
- * Racing callers follow each other: the groups are those of the last.
+ * Racing callers follow each other: the groups are those of the last. Throws SecurityGroupNotFound.
  */
 export async function setGroupsOfInstance(db: Db, instanceId: number, groupIds: readonly number[]): Promise<number[]> {
   return db.transaction(async (tx) => {
@@ -197,6 +216,7 @@ export async function setGroupsOfInstance(db: Db, instanceId: number, groupIds: 
       await tx.update('security_group_instance_association', gone, where, [instanceId, ...left, false]);
     }
     if (joined.length > 0) {
+      await requireGroups(tx, joined);
       const memberships = joined.map((id) => ({ security_group_id: id, instance_id: instanceId }));
       await tx.insertMany('security_group_instance_association', memberships);
     }

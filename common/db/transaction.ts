@@ -31,6 +31,9 @@ export class Transaction extends Statements implements Tx {
   get forUpdate(): string {
     return this.sql.forUpdate;
   }
+  get forShare(): string {
+    return this.sql.forShare;
+  }
   get forUpdateSkipLocked(): string {
     return this.sql.forUpdateSkipLocked;
   }

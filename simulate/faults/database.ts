@@ -46,6 +46,7 @@ export class FaultyDialect implements Dialect {
   readonly name = 'sqlite';
   readonly begin: string;
   readonly forUpdate = '';
+  readonly forShare = '';
   readonly forUpdateSkipLocked = '';
   readonly numberedPlaceholders = false;
   readonly maxValues: number;

@@ -36,4 +36,18 @@ export const found: readonly Found[] = [
     onlySteps: [49],
     onlyFaults: [1, 2],
   },
+  {
+    name: 'a group which is deleted is let in by no rule which is added at that moment',
+    seed: 1123,
+    steps: 80,
+    onlySteps: [39, 40, 41, 42, 44, 45, 46, 47, 48, 49],
+    onlyFaults: [6],
+  },
+  {
+    name: 'a group which is deleted is joined by no instance which is made at that moment',
+    seed: 1249,
+    steps: 80,
+    onlySteps: [13, 45, 65],
+    onlyFaults: [7],
+  },
 ];

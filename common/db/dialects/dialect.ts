@@ -32,6 +32,7 @@ export interface Dialect {
   /** Statement which opens a transaction. */
   readonly begin: string;
   readonly forUpdate: string;
+  readonly forShare: string;
   readonly forUpdateSkipLocked: string;
   /** Placeholders are `$1` … */
   readonly numberedPlaceholders: boolean;

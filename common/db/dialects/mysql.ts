@@ -31,6 +31,7 @@ export class MysqlDialect extends ServerDialect implements Dialect {
   readonly storesFractions = false;
   readonly pipelines = false;
   readonly returning = false;
+  readonly forShare = ' LOCK IN SHARE MODE';
   /** SKIP LOCKED came with MariaDB 10.6 and MySQL 8.0; before them a claim waits for the row instead. */
   #skipsLocked = true;
   readonly #database: string;

@@ -35,6 +35,7 @@ interface SharedConnection {
 export class PostgresDialect extends ServerDialect implements Dialect {
   readonly name = 'postgresql';
   readonly begin = 'BEGIN';
+  readonly forShare = ' FOR SHARE';
   readonly forUpdateSkipLocked = ' FOR UPDATE SKIP LOCKED';
   readonly numberedPlaceholders = true;
   readonly maxValues = 60_000;

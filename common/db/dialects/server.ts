@@ -10,6 +10,7 @@ export const lockTimeoutSeconds = 50;
  */
 export abstract class ServerDialect {
   readonly forUpdate = ' FOR UPDATE';
+  abstract readonly forShare: string;
   readonly writersTakeTurns = false;
   readonly singleConnection = false;
   #sequelize: Promise<Sequelize> | undefined;

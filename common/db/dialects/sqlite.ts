@@ -61,6 +61,7 @@ export class SqliteDialect implements Dialect {
   readonly name = 'sqlite';
   readonly begin = 'BEGIN IMMEDIATE';
   readonly forUpdate = '';
+  readonly forShare = '';
   readonly forUpdateSkipLocked = '';
   readonly numberedPlaceholders = false;
   readonly maxValues = 30_000;
