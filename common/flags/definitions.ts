@@ -171,6 +171,9 @@ export const flagModules = {
     ec2_timestamp_window: integer(0, 'seconds by which a signed request may be off; 0 = not checked', { ours: true }),
     ec2_workers: integer(1, 'processes which serve the EC2 API', { minimum: 1, ours: true }),
     ec2_max_body: integer(2 * 1024 * 1024, 'bytes of the largest request', { ours: true }),
+    ec2_rate_limit: integer(0, 'requests a minute which one user may make of the EC2 API; 0 = no limit', {
+      ours: true,
+    }),
     ec2_terminated_visible: integer(3600, 'seconds for which a terminated instance is shown by id', { ours: true }),
     osapi_listen: string('0.0.0.0', 'bind address of the OpenStack API'),
     osapi_listen_port: integer(8774, 'bind port of the OpenStack API'),

@@ -4,6 +4,8 @@ export class Refusal extends Error {
     readonly status: number,
     readonly code: string,
     message: string,
+    /** Seconds after which it may be asked again. */
+    readonly retryAfter?: number,
   ) {
     super(message);
     this.name = 'Refusal';

@@ -15,6 +15,7 @@ import { ClientAddresses } from './clientAddress.js';
 import { ActionTable } from './index.js';
 import { Lockout } from './lockout.js';
 import { readParams } from './params.js';
+import { RateLimit } from './rateLimit.js';
 import type { AuthMode, PasteChoice } from './paste.js';
 import { Refusal, authFailure, dryRun, missingParameter, wrongSignature } from './refusal.js';
 import { readRequest, splitTarget, type Ec2Request } from './request.js';
@@ -47,6 +48,7 @@ export class Ec2Door implements HttpDoor {
   readonly #runtime: Runtime;
   readonly #cloud: Cloud;
   readonly #callers: Callers;
+  readonly #rates: RateLimit;
   readonly #metadata: MetadataDoor;
   readonly #clients: ClientAddresses;
   readonly #dialect: ErrorDialect;
@@ -63,6 +65,7 @@ export class Ec2Door implements HttpDoor {
     this.#metadata = new MetadataDoor({ runtime, clients: this.#clients, metadata: parts.cloud.metadata });
     this.#callers = new Callers(parts.db, runtime.flags);
     this.#dialect = errorDialect(runtime.flags.ec2_error_codes);
+    this.#rates = new RateLimit(runtime.clock, runtime.flags);
     const lockout = new Lockout(runtime.clock, runtime.flags);
     this.#endpoints = {
       Cloud: {
@@ -127,6 +130,7 @@ export class Ec2Door implements HttpDoor {
     const claim = readClaim(request, { strict: endpoint.auth === 'keys' });
     trace.context = await this.#authenticate(endpoint, claim, trace.context);
     const { context } = trace;
+    this.#rates.take(context.userId ?? '');
     return withLogContext(context, async () => {
       this.#logger.audit(`Authenticated Request For ${printable(`${context.userId}:${context.projectId}`)}`);
       const name = required(request, 'Action');
@@ -227,10 +231,11 @@ export class Ec2Door implements HttpDoor {
   #failed(error: unknown, requestId: string): DoorResponse {
     const { status, code, message, unexpected } = errorAnswer(error, this.#dialect);
     if (unexpected) this.#logger.error(`Unexpected error raised: ${printable(errorText(error))}`, error);
-    else if (status >= 500) this.#logger.error(`${code} raised: ${printable(errorText(error))}`);
+    else if (status >= 500 && !(error instanceof Refusal))
+      this.#logger.error(`${code} raised: ${printable(errorText(error))}`);
     else this.#logger.info(`${code} raised: ${printable(message)}`);
     const headers: Record<string, string> = { 'content-type': 'text/xml' };
-    if (status === 503) headers['retry-after'] = '5';
+    if (status === 503) headers['retry-after'] = String((error instanceof Refusal && error.retryAfter) || 5);
     return { status, headers, body: errorDocument(code, message, requestId) };
   }
 }
