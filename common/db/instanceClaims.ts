@@ -29,15 +29,12 @@ export async function claimForRun(db: Queryable, instanceId: number, host: strin
   return changeWhere(db, 'instances', claimed, waits);
 }
 
-/**
- * Takes a stopped instance whose start was asked for, whatever host it was on. Until it runs it was never launched: what is
- * left of it when that fails can be taken away. Of several callers one gets true.
- */
+/** Takes a stopped instance whose start was asked for, whatever host it was on. Of several callers one gets true. */
 export async function claimForStart(db: Queryable, instanceId: number, host: string): Promise<boolean> {
   return changeInstance(
     db,
     instanceId,
-    { host, launched_on: host, launched_at: null, vm_state: 'building', task_state: 'networking' },
+    { host, launched_on: host, vm_state: 'building', task_state: 'networking' },
     { vmState: ['stopped'], taskState: ['starting'] },
   );
 }

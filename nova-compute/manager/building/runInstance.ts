@@ -1,6 +1,6 @@
 import { Context } from '../../../common/context.js';
 import { claimForRun, claimForStart, failClaimed } from '../../../common/db/instanceClaims.js';
-import { findInstance } from '../../../common/db/instances.js';
+import { changeInstance, findInstance } from '../../../common/db/instances.js';
 import type { InstanceRow } from '../../../common/db/rows.js';
 import { errorText } from '../../../common/errors.js';
 import type { InstanceId, RunInstanceArgs } from '../../../common/rpc/compute.js';
@@ -125,6 +125,7 @@ async function claimAndBuild(
     disks: [],
   };
   const scope = async (): Promise<UndoScope> => (state.undone = await carefulScope(state));
+  let isLeft = false;
   const built = withClaim(parts, instance, {
     method,
     delivery,
@@ -136,12 +137,18 @@ async function claimAndBuild(
         title: `${name}: ${method}`,
         signal,
         scope,
-        undoFailed: (error) => parts.unfinished.add(instance.id, error),
+        undoFailed: (error) => {
+          isLeft = true;
+          parts.unfinished.add(instance.id, error);
+        },
       }),
     secrets: [wishes.adminPassword],
-    fail: (error) => {
+    fail: async (error) => {
       const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
-      return failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
+      await failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
+      // as one which was never launched the recovery takes it away, also after a restart
+      const failed = { host: parts.runtime.host, vmState: ['error'], taskState: [null] };
+      if (isLeft) await changeInstance(parts.db, instance.id, { launched_at: null }, failed);
     },
   });
   try {
