@@ -1,11 +1,13 @@
 import type { Context } from '../context.js';
 import { keepToken, madeWithToken } from '../db/clientTokens.js';
+import type { Tx } from '../db/db.js';
 import { findInstance } from '../db/instances.js';
 import type { InstanceRow, SnapshotRow, VolumeRow } from '../db/rows.js';
 import { changeSnapshotStatus, getSnapshot, listSnapshots, requestSnapshot } from '../db/snapshots.js';
 import {
   changeVolumeStatus,
   describeVolumes,
+  findVolume,
   getVolume,
   insertVolume,
   releaseVolume,
@@ -88,7 +90,8 @@ export class Volumes {
     checkToken(wish.clientToken);
     const { clientToken, ...repeatable } = wish;
     const token = await this.cloud.clientTokens.of('CreateVolume', clientToken, repeatable);
-    const { volume, repeated } = await db.transaction(async (tx) => {
+    let made: VolumeRow | undefined;
+    const make = async (tx: Tx): Promise<{ volume: VolumeRow; repeated: boolean }> => {
       const earlier = token === undefined ? null : await madeWithToken(tx, projectId, token);
       if (earlier !== null) return { volume: await getVolume(tx, Number(earlier)), repeated: true };
       await this.cloud.quotas.checkVolume(tx, context, size);
@@ -104,9 +107,15 @@ export class Volumes {
         snapshot_id: wish.snapshotId ?? null,
         volume_type_id: wish.volumeTypeId ?? null,
       };
-      const made = await insertVolume(tx, values, wish.metadata);
+      made = await insertVolume(tx, values, wish.metadata);
       if (token !== undefined) await keepToken(tx, projectId, token, String(made.id));
       return { volume: made, repeated: false };
+    };
+    const { volume, repeated } = await db.transaction(make, async (tx) => {
+      const found = made === undefined ? undefined : await findVolume(tx, made.id);
+      // MySQL may give the id of a row which was not committed to another one
+      const isOurs = found?.project_id === projectId && found.created_at === made?.created_at;
+      return isOurs ? { volume: found, repeated: false } : undefined;
     });
     if (repeated) return volume;
     const args = { topic: runtime.flags.volume_topic, volume_id: volume.id, snapshot_id: volume.snapshot_id };

@@ -117,23 +117,40 @@ class Database extends Statements implements Db {
     return this.transaction((tx) => tx.insertMany(name, rows));
   }
 
-  async transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+  async transaction<T>(work: (tx: Tx) => Promise<T>, found?: (tx: Tx) => Promise<T | undefined>): Promise<T> {
     this.#refuseInsideTransaction();
-    return this.#retrying(true, async () => {
-      const endTurn = this.#takesTurn(false) ? await this.#turns.take() : undefined;
-      const tx = new Transaction(this.runtime, this.sql, this.#statements, this.#watch, endTurn);
-      await tx.begin();
-      let value: T;
-      try {
-        value = await runningWork.run({ db: this, tx, outer: runningWork.getStore() }, () => work(tx));
-      } catch (error) {
-        await tx.rollback();
-        // Whatever the work made of it: after a deadlock or without a server it has to run again.
-        throw tx.failed?.reason === 'conflict' || tx.failed?.reason === 'lost' ? tx.failed : error;
-      }
-      await tx.commit();
-      return value;
-    });
+    try {
+      return await this.#retrying(true, () => this.#once(work));
+    } catch (error) {
+      if (found === undefined || !isUnknown(error)) throw error;
+      return this.#settle(error, async (tx) => (await found(tx)) ?? work(tx));
+    }
+  }
+
+  async #once<T>(work: (tx: Tx) => Promise<T>): Promise<T> {
+    const endTurn = this.#takesTurn(false) ? await this.#turns.take() : undefined;
+    const tx = new Transaction(this.runtime, this.sql, this.#statements, this.#watch, endTurn);
+    await tx.begin();
+    let value: T;
+    try {
+      value = await runningWork.run({ db: this, tx, outer: runningWork.getStore() }, () => work(tx));
+    } catch (error) {
+      await tx.rollback();
+      // Whatever the work made of it: after a deadlock or without a server it has to run again.
+      throw tx.failed?.reason === 'conflict' || tx.failed?.reason === 'lost' ? tx.failed : error;
+    }
+    await tx.commit();
+    return value;
+  }
+
+  /** Runs what finds out about a transaction, for as long as the server is away and then again with each doubt. */
+  async #settle<T>(doubt: DBError, work: (tx: Tx) => Promise<T>): Promise<T> {
+    try {
+      return await this.#retrying(true, () => this.#once(work), settlingAttempts);
+    } catch (error) {
+      // without an answer the doubt stays
+      throw error instanceof DBError && error.reason === 'lost' ? doubt : error;
+    }
   }
 
   connect(): Promise<void> {
@@ -166,22 +183,31 @@ class Database extends Statements implements Db {
    * Sends again what left nothing behind: after a deadlock always, after a lost connection only what may be repeated
    * (reads, and transactions which had not begun to commit).
    */
-  async #retrying<T>(repeatable: boolean, attempt: () => Promise<T>): Promise<T> {
+  async #retrying<T>(repeatable: boolean, attempt: () => Promise<T>, attempts = attemptsOf): Promise<T> {
     for (let count = 1; ; count += 1) {
       try {
         return await attempt();
       } catch (error) {
-        if (!(error instanceof DBError) || count >= this.#attempts(error, repeatable)) throw error;
+        if (!(error instanceof DBError) || count >= attempts(error, repeatable)) throw error;
       }
       const delay = Math.min(longestDelayMs, 25 * 2 ** (count - 1));
       await this.runtime.sleep(delay / 2 + this.runtime.random.below(delay));
     }
   }
+}
 
-  #attempts(error: DBError, repeatable: boolean): number {
-    if (error.reason === 'conflict') return conflictAttempts;
-    return error.reason === 'lost' && repeatable ? lostAttempts : 1;
-  }
+function attemptsOf(error: DBError, repeatable: boolean): number {
+  if (error.reason === 'conflict') return conflictAttempts;
+  return error.reason === 'lost' && repeatable ? lostAttempts : 1;
+}
+
+/** A caller who waits to hear what became of his request has more patience than one who may simply ask again. */
+function settlingAttempts({ reason }: DBError): number {
+  return ['conflict', 'lost', 'unknown'].includes(reason) ? conflictAttempts : 1;
+}
+
+function isUnknown(error: unknown): error is DBError {
+  return error instanceof DBError && error.reason === 'unknown';
 }
 
 function dialectOf(runtime: Runtime, url: DatabaseUrl): Dialect {

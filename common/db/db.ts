@@ -67,8 +67,12 @@ export interface Db extends Queryable {
    * Runs `work` in one transaction and commits, or rolls back when it throws. On a deadlock, a serialization failure
    * or a lost connection before the commit it runs again from the start (so `work` must have no other effects), a
    * bounded number of times.
+   *
+   * When the server goes away while it commits, nobody knows whether it did. Then DBError (`unknown`) is thrown, unless
+   * `found` can look for what this very call has committed: that is asked first, in a new transaction, and where it finds
+   * nothing `work` runs again.
    */
-  transaction<T>(work: (tx: Tx) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Tx) => Promise<T>, found?: (tx: Tx) => Promise<T | undefined>): Promise<T>;
   /** Resolves when a connection can be had; keeps trying as the flags sql_max_retries and sql_retry_interval say. */
   connect(): Promise<void>;
   close(): Promise<void>;

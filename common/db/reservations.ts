@@ -2,7 +2,7 @@ import { QuotaError } from '../errors.js';
 import type { Flags } from '../flags/flags.js';
 import { keepToken, madeWithToken, type ClientToken } from './clientTokens.js';
 import { placeholders, type Db, type SqlValue, type Tx, type Values } from './db.js';
-import { allowedInstances, hasUnlimitedInstances } from './quotas.js';
+import { allowedInstances, hasUnlimitedInstances, lockQuota } from './quotas.js';
 import type { InstanceTypeRow } from './rows.js';
 import { requireGroups } from './securityGroups.js';
 
@@ -48,7 +48,7 @@ export interface CreatedReservation {
  */
 export async function createReservation(db: Db, flags: Flags, wish: NewReservation): Promise<CreatedReservation> {
   const isLimited = !(await hasUnlimitedInstances(db, flags, wish.projectId));
-  return db.transaction(async (tx) => {
+  const make = async (tx: Tx): Promise<CreatedReservation> => {
     const earlier = wish.token === undefined ? null : await madeWithToken(tx, wish.projectId, wish.token);
     if (earlier !== null) return { reservationId: earlier, instanceIds: [], repeated: true };
 
@@ -61,7 +61,19 @@ export async function createReservation(db: Db, flags: Flags, wish: NewReservati
     await Promise.all([...insertChildren(tx, wish, ids), nameAndSchedule(tx, wish, ids)]);
     if (wish.token !== undefined) await keepToken(tx, wish.projectId, wish.token, wish.reservationId);
     return { reservationId: wish.reservationId, instanceIds: ids, repeated: false };
-  });
+  };
+  return db.transaction(make, (tx) => madeReservation(tx, wish));
+}
+
+/** What this very call has committed, if it has: it may still be about to, and then hold the lock. */
+async function madeReservation(tx: Tx, wish: NewReservation): Promise<CreatedReservation | undefined> {
+  await lockQuota(tx, wish.projectId);
+  const made = await tx.all<{ id: number }>(
+    'SELECT id FROM instances WHERE reservation_id = ? AND project_id = ? ORDER BY launch_index',
+    [wish.reservationId, wish.projectId],
+  );
+  if (made.length === 0) return undefined;
+  return { reservationId: wish.reservationId, instanceIds: made.map(({ id }) => id), repeated: false };
 }
 
 function instanceLimit(left: number): QuotaError {

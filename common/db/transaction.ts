@@ -60,7 +60,7 @@ export class Transaction extends Statements implements Tx {
     }
   }
 
-  /** Throws DBError; when the server went away meanwhile nobody knows the outcome, and the error is never retried. */
+  /** Throws DBError; its reason is `unknown` when the server went away meanwhile. */
   async commit(): Promise<void> {
     if (this.#failed !== undefined) {
       await this.rollback();
@@ -75,8 +75,8 @@ export class Transaction extends Statements implements Tx {
       } catch (error) {
         broken = !(await this.#rolledBack());
         const failure = asDbError(this.sql, error);
-        if (failure.reason !== 'lost') throw failure;
-        throw new DBError(`${failure.message} (while committing: the outcome is unknown)`);
+        if (failure.reason !== 'lost' || this.sql.neverSent(error)) throw failure;
+        throw new DBError(`${failure.message} (while committing: the outcome is unknown)`, 'unknown');
       } finally {
         await this.#end(broken);
       }

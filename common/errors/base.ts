@@ -75,12 +75,13 @@ export class FileNotFound extends NotFound {
 
 /**
  * A statement which the database refused; the driver's own text. `reason`: a uniqueness constraint; a deadlock or lock
- * time-out which outlasted its retries; no server; a file or account which can't be used; anything else.
+ * time-out which outlasted its retries; no server; a server which went away while it committed, so that nobody knows
+ * whether it did; a file or account which can't be used; anything else.
  */
 export class DBError extends NovaError {
   constructor(
     message: string,
-    readonly reason: 'unique' | 'conflict' | 'lost' | 'hopeless' | 'other' = 'other',
+    readonly reason: 'unique' | 'conflict' | 'lost' | 'unknown' | 'hopeless' | 'other' = 'other',
   ) {
     super(message);
   }

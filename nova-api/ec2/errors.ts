@@ -145,7 +145,8 @@ function awsCode(error: unknown, type: string, message: string): string {
 /**
  * The answer to anything thrown. Always status 400, as in 2011.3, but for refusals of the door itself, which carry their
  * own, and for 503 `Unavailable` where the cloud can't work now and nothing has been done, so that clients may try again.
- * A call to a worker which brought no answer is not one of those: the worker may still act on it.
+ * A call to a worker which brought no answer is not one of those, since the worker may still act on it; nor is a change
+ * of which the database did not say whether it was committed.
  */
 export function errorAnswer(error: unknown, dialect: ErrorDialect): ErrorAnswer {
   const answer = answerOf(error, dialect);
@@ -165,24 +166,20 @@ function answerOf(error: unknown, dialect: ErrorDialect): ErrorAnswer {
     case 'ImageServiceUnavailable':
       return unavailable('The image service cannot be reached. Please try again.');
     case 'RpcTimeout':
-      return {
-        status: 400,
-        code: dialect === 'nova' ? 'UnknownError' : 'InternalError',
-        message: 'No answer came in time; the request may still be carried out.',
-        unexpected: false,
-      };
+      return failed('No answer came in time; the request may still be carried out.', dialect);
   }
-  if (error instanceof DBError && error.reason !== 'other' && error.reason !== 'unique') {
-    return unavailable('The database cannot be reached. Please try again.');
+  if (error instanceof DBError) {
+    if (error.reason === 'unknown') {
+      return failed(
+        'The database went away before it confirmed the request, which may have been carried out.',
+        dialect,
+      );
+    }
+    if (error.reason !== 'other' && error.reason !== 'unique') {
+      return unavailable('The database cannot be reached. Please try again.');
+    }
   }
-  if (!isVisible(error, type)) {
-    return {
-      status: 400,
-      code: dialect === 'nova' ? 'UnknownError' : 'InternalError',
-      message: unknownText,
-      unexpected: true,
-    };
-  }
+  if (!isVisible(error, type)) return { ...failed(unknownText, dialect), unexpected: true };
   const message = withEc2Ids(text);
   const given = error instanceof ApiError ? error.code : undefined;
   if (given !== undefined) {
@@ -196,6 +193,13 @@ function answerOf(error: unknown, dialect: ErrorDialect): ErrorAnswer {
   }
   return { status: 400, code: dialect === 'aws' ? awsCode(error, type, message) : type, message, unexpected: false };
 }
+
+const failed = (message: string, dialect: ErrorDialect): ErrorAnswer => ({
+  status: 400,
+  code: dialect === 'nova' ? 'UnknownError' : 'InternalError',
+  message,
+  unexpected: false,
+});
 
 const unavailable = (message: string): ErrorAnswer => ({
   status: 503,

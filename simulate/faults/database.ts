@@ -115,6 +115,10 @@ export class FaultyDialect implements Dialect {
     return error instanceof DatabaseFault ? error.kind : this.server.sqlite.failure(error);
   }
 
+  neverSent(): boolean {
+    return false;
+  }
+
   #troubleNow(): DatabaseTrouble | undefined {
     const armed = this.#armed[0];
     if (armed === undefined || armed.statements-- > 0) return undefined;

@@ -91,6 +91,38 @@ for (const [dialect, start] of [
       await db.close();
     });
 
+    it('which restarts again and again commits once what asks whether it has been', async () => {
+      const one = await server();
+      const { runtime } = testRuntime({ sql_connection: await one.freshDatabase() });
+      const db = openDatabase(runtime);
+      await syncDatabase(db);
+      const labels: string[] = [];
+      let over = false;
+      const users = Array.from({ length: 16 }, async (_, user) => {
+        for (let count = 0; !over; count += 1) {
+          const label = `${user} ${count}`;
+          labels.push(label);
+          await db.transaction(
+            async (tx) => {
+              await tx.insert('networks', { label });
+              return label;
+            },
+            async (tx) =>
+              (await tx.first<{ label: string }>('SELECT label FROM networks WHERE label = ?', [label]))?.label,
+          );
+        }
+      });
+      for (let count = 0; count < 3; count += 1) {
+        await runtime.sleep(300);
+        await one.restart();
+      }
+      over = true;
+      await Promise.all(users);
+      const made = await db.all<{ label: string }>('SELECT label FROM networks');
+      expect(made.map(({ label }) => label)).to.have.members(labels);
+      await db.close();
+    });
+
     it('whose tables get another column while statements are in use goes on serving them', async () => {
       const one = await server();
       const { runtime } = testRuntime({ sql_connection: await one.freshDatabase(), sql_max_pool_size: 2 });

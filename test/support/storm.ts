@@ -21,8 +21,8 @@ export interface OddAnswer {
 }
 
 /**
- * Many requests at a time, as scripts with patience make them: what is refused with 503, or not answered at all, is asked
- * for again with the same client token.
+ * Many requests at a time, as scripts with patience make them: what is refused with 503, not answered at all, or answered
+ * by a database's doubt is asked for again, with the same client token where it makes something.
  */
 export class Storm {
   /** EC2 ids of the instances whose requests were accepted, in this order. */
@@ -32,9 +32,10 @@ export class Storm {
   readonly volumes: string[] = [];
   /** Answers which are neither success nor 503 with Retry-After. */
   readonly odd: OddAnswer[] = [];
-  /** Requests which were answered by 503, and by nothing. */
+  /** Requests which were answered by 503, by nothing, and by doubt. */
   refused = 0;
   unanswered = 0;
+  doubtful = 0;
   readonly #jobs: (() => Promise<void>)[] = [];
   readonly #waiters: { count: number; resolve: () => void }[] = [];
 
@@ -48,8 +49,7 @@ export class Storm {
     for (let index = 0; index < size.instances; index++) {
       const ends = Math.floor((index + 1) / every) > Math.floor(index / every);
       this.#jobs.push(() => this.#instance(index, ends));
-      if (index % Math.ceil(size.instances / size.volumes) === 0)
-        this.#jobs.push(() => this.#volume(this.volumes.length));
+      if (index % Math.ceil(size.instances / size.volumes) === 0) this.#jobs.push(() => this.#volume(index));
     }
   }
 
@@ -86,11 +86,15 @@ export class Storm {
   }
 
   async #volume(index: number): Promise<void> {
-    const answer = await this.#patiently('CreateVolume', { Size: '1', AvailabilityZone: 'nova' });
+    const answer = await this.#patiently('CreateVolume', {
+      Size: '1',
+      AvailabilityZone: 'nova',
+      ClientToken: `${this.name}-volume-${index}`,
+    });
     const [id] = answer.texts('volumeId');
     if (id === undefined) return;
     this.volumes.push(id);
-    if (index % 2 === 1) this.#jobs.push(() => this.#deleteVolume(id));
+    if (this.volumes.length % 2 === 0) this.#jobs.push(() => this.#deleteVolume(id));
   }
 
   async #deleteVolume(id: string): Promise<void> {
@@ -106,6 +110,7 @@ export class Storm {
       const answer = await this.ec2.call(action, parameters).catch(() => undefined);
       if (answer === undefined) this.unanswered += 1;
       else if (answer.status === 503 && answer.retryAfter !== null) this.refused += 1;
+      else if (/The database went away before it confirmed/.test(answer.xml)) this.doubtful += 1;
       else {
         // The answer to a termination was lost, and meanwhile the instance is gone.
         const gone = action === 'TerminateInstances' && answer.texts('Code')[0] === 'InvalidInstanceID.NotFound';

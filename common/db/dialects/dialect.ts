@@ -59,6 +59,8 @@ export interface Dialect {
   /** Lets go of named locks which the end of the transaction doesn't release. */
   unlock(connection: Connection): Promise<void>;
   failure(error: unknown): FailureKind;
+  /** True when a statement which failed as `lost` surely never reached the server. */
+  neverSent(error: unknown): boolean;
   close(): Promise<void>;
 }
 

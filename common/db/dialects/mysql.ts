@@ -106,6 +106,10 @@ export class MysqlDialect extends ServerDialect implements Dialect {
     const text = error instanceof Error ? error.message : '';
     return fatal || /closed state|Connection lost|connection is in closed/i.test(text) ? 'lost' : 'other';
   }
+
+  neverSent(error: unknown): boolean {
+    return error instanceof Error && error.message.includes('closed state');
+  }
 }
 
 const lockWait = { code: 'ER_LOCK_WAIT_TIMEOUT' };

@@ -136,6 +136,10 @@ export class PostgresDialect extends ServerDialect implements Dialect {
       ? 'lost'
       : 'other';
   }
+
+  neverSent(error: unknown): boolean {
+    return error instanceof Error && error.message.includes('not queryable');
+  }
 }
 
 /** A statement which comes so often is prepared: the server parses and plans it once a connection. */

@@ -177,6 +177,10 @@ export class SqliteDialect implements Dialect {
     return 'other';
   }
 
+  neverSent(): boolean {
+    return false;
+  }
+
   async close(): Promise<void> {
     const open = [...this.#open.values()];
     this.#open.clear();

@@ -78,6 +78,12 @@ const table: Row[] = [
     away,
   ],
   [
+    new errors.DBError('the connection broke', 'unknown'),
+    'InternalError',
+    'The database went away before it confirmed the request, which may have been carried out.',
+    unknown,
+  ],
+  [
     new errors.ConsoleProxyNotReached('vncproxy'),
     'Unavailable',
     'No console proxy takes the messages of topic vncproxy. Please try again when one runs.',
