@@ -1,4 +1,4 @@
-import type { DaemonParts, RunningDaemon, StartDaemon } from '../common/daemon.js';
+import type { DaemonParts, RunningDaemon } from '../common/daemon.js';
 import type { Db } from '../common/db/db.js';
 import { failOverdueInstances, failOverdueVolumes } from '../common/db/scheduling.js';
 import type { Flags } from '../common/flags/flags.js';
@@ -28,7 +28,7 @@ export interface SharedParts {
 /** One daemon to start. */
 interface Part {
   binary: string;
-  start: StartDaemon;
+  start(parts: DaemonParts): Promise<RunningDaemon | RunningApi>;
   /** In place of the shared flags. */
   flags?: Flags;
 }
@@ -110,7 +110,7 @@ export class WholeCloud {
     };
     const daemon = await part.start(parts);
     this.#running.push({ daemon, transport });
-    const images = 'doors' in daemon ? (daemon as RunningApi).doors['images'] : undefined;
+    const images = 'doors' in daemon ? daemon.doors['images'] : undefined;
     if (images !== undefined) this.#registry ??= ownRegistry(flags, images);
   }
 

@@ -72,17 +72,14 @@ export async function startApi(
   };
   try {
     const served = names.filter((candidate) => Object.hasOwn(apis, candidate));
-    if (served.includes('images')) doors.set('images', await imagesDoor(parts));
-    const images = doors.get('images');
-    // what another API asks of images here needs no socket
-    const shared =
-      images === undefined
-        ? parts
-        : { ...parts, images: createImageService(runtime, ownRegistry(runtime.flags, images)) };
-    for (const name of served) {
+    let shared = parts;
+    for (const name of served.sort((a, b) => Number(b === 'images') - Number(a === 'images'))) {
       const { open, listen: where, limits } = apis[name]!;
-      const door = doors.get(name) ?? (await open(shared));
+      const door = await open(shared);
       doors.set(name, door);
+      // what the others ask of images here needs no socket
+      if (name === 'images')
+        shared = { ...parts, images: createImageService(runtime, ownRegistry(runtime.flags, door)) };
       listeners.set(name, await listen(runtime, door, { name, ...where(runtime.flags), limits }));
     }
   } catch (error) {

@@ -1,5 +1,6 @@
 import { FixedIpAlreadyInUse, FixedIpNotFoundForNetwork } from '../errors.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
+import { inOneStatement } from './inOneStatement.js';
 import { findInstanceState } from './instances.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
@@ -21,37 +22,30 @@ export async function claimFixedIp(
   options: { another?: boolean } = {},
 ): Promise<FixedIpRow | null> {
   const { another = false } = options;
-  if (db.dialect === 'sqlite') {
-    const claimed = await claimInOneStatement(db, network, instanceId, another);
-    if (claimed !== undefined) return claimed;
-  }
-  return db.transaction(async (tx) => {
-    await lockAddressesOf(tx, instanceId);
-    if (tx.dialect === 'postgresql') {
-      const claimed = await claimInOneStatement(tx, network, instanceId, another, tx.forUpdateSkipLocked);
-      if (claimed !== undefined) return claimed;
-    }
-    if (!another) {
-      const own = await ownFixedIp(tx, network.id, instanceId);
-      if (own !== undefined) return own;
-    }
-    return claimFrom(tx, network, { instance_id: instanceId });
+  return inOneStatement<FixedIpRow | null>(db, {
+    lock: (tx) => lockAddressesOf(tx, instanceId),
+    once: (on, skipLocked) => claimLowest(on, network, instanceId, another, skipLocked),
+    otherwise: async (tx) => {
+      const own = another ? undefined : await ownFixedIp(tx, network.id, instanceId);
+      return own ?? claimFrom(tx, network, { instance_id: instanceId });
+    },
   });
 }
 
-/** Undefined when the instance has one already, or none is free. SQLite's writers take turns: there it needs no lock. */
-async function claimInOneStatement(
+/** Undefined when the instance has one already, none is free, or the dialect has no UPDATE … RETURNING. */
+async function claimLowest(
   db: Queryable,
   network: NetworkRow,
   instanceId: number,
   another: boolean,
-  lock = '',
+  skipLocked: string,
 ): Promise<FixedIpRow | undefined> {
+  if (db.dialect === 'mysql') return undefined;
   const free = freeAddresses(network);
   const none = 'NOT EXISTS (SELECT 1 FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ?)';
   const [row] = await db.all<FixedIpRow>(
     `UPDATE fixed_ips SET instance_id = ?, updated_at = ? WHERE id = (SELECT id FROM fixed_ips WHERE ${free.sql} ` +
-      `ORDER BY id LIMIT 1${lock})${another ? '' : ` AND ${none}`} RETURNING *`,
+      `ORDER BY id LIMIT 1${skipLocked})${another ? '' : ` AND ${none}`} RETURNING *`,
     [instanceId, db.now(), ...free.params, ...(another ? [] : [instanceId, network.id, false])],
   );
   return row;

@@ -67,15 +67,17 @@ export async function changeClaimed(
 
 /**
  * Ends the work on a claimed instance without success: the given states, no task, and the reason, in one transaction.
- * False, and nothing written, when the claim is lost.
+ * `neverLaunched` makes it one which was never launched, whatever it was. False, and nothing written, when the claim is
+ * lost.
  */
 export async function failClaimed(
   db: Db,
   claim: InstanceClaim,
-  failure: { action: string; reason: string; vmState: string; powerState?: number },
+  failure: { action: string; reason: string; vmState: string; powerState?: number; neverLaunched?: boolean },
 ): Promise<boolean> {
   return db.transaction(async (tx) => {
     const values: Values<'instances'> = { task_state: null };
+    if (failure.neverLaunched === true) values.launched_at = null;
     if (failure.vmState !== claim.vmState) values.vm_state = failure.vmState;
     if (failure.powerState !== undefined) values.power_state = failure.powerState;
     if (!(await changeClaimed(tx, claim, values))) return false;

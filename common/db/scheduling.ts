@@ -2,6 +2,7 @@ import type { DbTime } from '../time.js';
 import { placeholders, type Db, type Queryable, type SqlValue } from './db.js';
 import { recordInstanceError } from './instanceActions.js';
 import { changeInstance, lockInstance } from './instances.js';
+import { inOneStatement } from './inOneStatement.js';
 import type { InstanceRow, VolumeRow } from './rows.js';
 import { changeSnapshotStatus } from './snapshots.js';
 import { changeWhere, where } from './where.js';
@@ -36,14 +37,16 @@ export async function reserveInstanceHost(
   host: string,
   maxCores: number | null,
 ): Promise<Reservation> {
-  // SQLite's writers take turns: one statement needs no lock
-  if (db.dialect === 'sqlite' && (await reserveIfRoom(db, instance, waiting, host, maxCores))) return 'reserved';
-  return db.transaction(async (tx) => {
-    if (maxCores !== null) await tx.lock(`cores:${host}`);
-    if (await reserveIfRoom(tx, instance, waiting, host, maxCores)) return 'reserved';
-    const state = await lockInstance(tx, instance.id);
-    const isWaiting = state?.vm_state === waiting.vmState && state.task_state === waiting.taskState;
-    return isWaiting ? 'full' : 'gone';
+  return inOneStatement<Reservation>(db, {
+    lock: async (tx) => {
+      if (maxCores !== null) await tx.lock(`cores:${host}`);
+    },
+    once: async (on) => ((await reserveIfRoom(on, instance, waiting, host, maxCores)) ? 'reserved' : undefined),
+    otherwise: async (tx) => {
+      const state = await lockInstance(tx, instance.id);
+      const isWaiting = state?.vm_state === waiting.vmState && state.task_state === waiting.taskState;
+      return isWaiting ? 'full' : 'gone';
+    },
   });
 }
 

@@ -3,6 +3,7 @@ import type { Random } from '../runtime/runtime.js';
 import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import { isUniqueViolation } from './failures.js';
 import { lockAddressesOf } from './fixedIps.js';
+import { inOneStatement } from './inOneStatement.js';
 import type { VirtualInterfaceRow } from './rows.js';
 import { firstWhere, rowsWhere } from './where.js';
 
@@ -38,27 +39,22 @@ export async function ensureVirtualInterface(
 type NewInterface = Pick<VirtualInterfaceRow, 'address' | 'uuid'> & { instance_id: number; network_id: number };
 
 async function insertUnlessThere(db: Db, values: NewInterface): Promise<VirtualInterfaceRow> {
-  // SQLite's writers take turns: one statement needs no lock
-  if (db.dialect === 'sqlite') {
-    const inserted = await insertInOneStatement(db, values);
-    if (inserted !== undefined) return inserted;
-  }
-  return db.transaction(async (tx) => {
-    await lockAddressesOf(tx, values.instance_id);
-    if (tx.dialect === 'postgresql') {
-      const inserted = await insertInOneStatement(tx, values);
-      if (inserted !== undefined) return inserted;
-    }
-    const wanted = { instance_id: values.instance_id, network_id: values.network_id };
-    const there = await firstWhere(tx, 'virtual_interfaces', wanted);
-    if (there !== undefined) return there;
-    const made = asNew(tx, values);
-    return { ...made, id: await tx.insert('virtual_interfaces', made) };
+  return inOneStatement<VirtualInterfaceRow>(db, {
+    lock: (tx) => lockAddressesOf(tx, values.instance_id),
+    once: (on) => insertFirst(on, values),
+    otherwise: async (tx) => {
+      const wanted = { instance_id: values.instance_id, network_id: values.network_id };
+      const there = await firstWhere(tx, 'virtual_interfaces', wanted);
+      if (there !== undefined) return there;
+      const made = asNew(tx, values);
+      return { ...made, id: await tx.insert('virtual_interfaces', made) };
+    },
   });
 }
 
-/** Undefined when the instance has an interface there. */
-async function insertInOneStatement(db: Queryable, values: NewInterface): Promise<VirtualInterfaceRow | undefined> {
+/** Undefined when the instance has an interface there, or the dialect has no INSERT … RETURNING. */
+async function insertFirst(db: Queryable, values: NewInterface): Promise<VirtualInterfaceRow | undefined> {
+  if (db.dialect === 'mysql') return undefined;
   const made = asNew(db, values);
   const columns = Object.keys(made);
   const [inserted] = await db.all<{ id: number }>(

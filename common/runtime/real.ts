@@ -58,16 +58,7 @@ const realRandom: Random = {
 export const realFiles: Files = {
   read: (path) => readFile(path, 'utf8'),
   writeAtomic: (path, content, mode) => replaceFile(path, mode, (file) => file.writeFile(content)),
-  async writeUnsynced(path, content) {
-    const temporary = temporaryName(path);
-    try {
-      await writeFile(temporary, content, { flag: 'wx' });
-      await rename(temporary, path);
-    } catch (error) {
-      await rm(temporary, { force: true });
-      throw error;
-    }
-  },
+  writeUnsynced: (path, content) => renamedTo(path, (temporary) => writeFile(temporary, content, { flag: 'wx' })),
   remove: (path) => rm(path, { force: true, recursive: true }),
   async list(path) {
     const names = await readdir(path);
@@ -122,18 +113,13 @@ export const realFiles: Files = {
     }),
 };
 
-function temporaryName(path: string): string {
-  return `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
-}
-
-/** Lets `write` fill a file next to the target, syncs it and renames it over the target. */
-async function replaceFile(
+/** Lets `write` fill a file next to the target and syncs it before it takes the target's place. */
+function replaceFile(
   path: string,
   mode: number | undefined,
   write: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
-  const temporary = temporaryName(path);
-  try {
+  return renamedTo(path, async (temporary) => {
     const file = await open(temporary, 'wx', mode ?? 0o644);
     try {
       await write(file);
@@ -141,6 +127,14 @@ async function replaceFile(
     } finally {
       await file.close();
     }
+  });
+}
+
+/** Lets `make` make a file next to the target and renames it over the target; where it fails nothing is left of it. */
+async function renamedTo(path: string, make: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = `${path}.${process.pid}.${randomBytes(4).toString('hex')}.tmp`;
+  try {
+    await make(temporary);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });

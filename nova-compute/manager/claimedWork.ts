@@ -3,6 +3,7 @@ import { DBError, errorText } from '../../common/errors.js';
 import type { Delivery } from '../../common/rpc/types.js';
 import { ClaimLost, lineOf } from './failures.js';
 import { machineName, type ComputeParts } from './parts.js';
+import type { StepOptions } from './steps.js';
 
 /** What the recovery does: no message is waiting to be acknowledged. */
 export const nobodysMessage: Delivery = { accept: () => undefined, redelivered: true };
@@ -45,6 +46,19 @@ export async function withClaim(parts: ComputeParts, instance: InstanceRow, work
     throw error;
   }
   return true;
+}
+
+/** How the steps of an operation run: what cannot be taken back at once is left to the recovery. */
+export function stepOptions(
+  parts: ComputeParts,
+  instance: InstanceRow,
+  work: string,
+): Pick<StepOptions, 'logger' | 'title' | 'undoFailed'> {
+  return {
+    logger: parts.logger,
+    title: `${machineName(parts, instance)}: ${work}`,
+    undoFailed: (error) => parts.unfinished.add(instance.id, error),
+  };
 }
 
 /** Logs that a message came too late, or a second time. `found` is what shows it, the instance's states when absent. */

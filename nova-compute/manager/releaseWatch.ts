@@ -6,6 +6,7 @@ import type { Runtime } from '../../common/runtime/runtime.js';
 const pauses = { first: 10, longest: 100 } as const;
 
 interface Waiter {
+  readonly instanceId: number;
   /** Milliseconds of the clock. */
   readonly end: number;
   readonly done: (isReleased: boolean) => void;
@@ -17,7 +18,7 @@ interface Waiter {
  * which wait at a time by one query, however many end at once.
  */
 export class ReleaseWatch {
-  readonly #waiters = new Map<number, Waiter[]>();
+  readonly #waiters = new Set<Waiter>();
   #isLooking = false;
   #pauseMs: number = pauses.first;
 
@@ -29,8 +30,7 @@ export class ReleaseWatch {
   /** Resolves to true once an instance has no interface any more, to false when it has one after so many seconds. Throws DBError. */
   released(instanceId: number, seconds: number): Promise<boolean> {
     return new Promise<boolean>((done, failed) => {
-      const waiter = { end: this.runtime.clock.now() + seconds * 1000, done, failed };
-      this.#waiters.set(instanceId, [...(this.#waiters.get(instanceId) ?? []), waiter]);
+      this.#waiters.add({ instanceId, end: this.runtime.clock.now() + seconds * 1000, done, failed });
       this.#pauseMs = pauses.first;
       if (!this.#isLooking) void this.#look();
     });
@@ -38,13 +38,8 @@ export class ReleaseWatch {
 
   async #look(): Promise<void> {
     this.#isLooking = true;
-    while (this.#waiters.size > 0) {
-      const asked = [...this.#waiters.keys()];
-      try {
-        this.#tell(asked, new Set(await instancesWithInterfaces(this.db, asked)));
-      } catch (error) {
-        for (const id of asked) for (const waiter of this.#take(id)) waiter.failed(error);
-      }
+    for (;;) {
+      await this.#tell([...this.#waiters]);
       if (this.#waiters.size === 0) break;
       await this.runtime.sleep(this.#pauseMs);
       this.#pauseMs = Math.min(this.#pauseMs * 2, pauses.longest);
@@ -52,19 +47,22 @@ export class ReleaseWatch {
     this.#isLooking = false;
   }
 
-  #tell(asked: readonly number[], held: ReadonlySet<number>): void {
-    const now = this.runtime.clock.now();
-    for (const id of asked) {
-      if (!held.has(id)) for (const waiter of this.#take(id)) waiter.done(true);
-      else if (this.#waiters.get(id)!.some((waiter) => waiter.end <= now)) {
-        for (const waiter of this.#take(id)) waiter.done(false);
+  async #tell(asked: readonly Waiter[]): Promise<void> {
+    try {
+      const ids = [...new Set(asked.map(({ instanceId }) => instanceId))];
+      const held = new Set(await instancesWithInterfaces(this.db, ids));
+      const now = this.runtime.clock.now();
+      for (const waiter of asked) {
+        const isReleased = !held.has(waiter.instanceId);
+        if (!isReleased && waiter.end > now) continue;
+        this.#waiters.delete(waiter);
+        waiter.done(isReleased);
+      }
+    } catch (error) {
+      for (const waiter of asked) {
+        this.#waiters.delete(waiter);
+        waiter.failed(error);
       }
     }
-  }
-
-  #take(id: number): Waiter[] {
-    const waiters = this.#waiters.get(id) ?? [];
-    this.#waiters.delete(id);
-    return waiters;
   }
 }

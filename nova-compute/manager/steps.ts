@@ -26,7 +26,7 @@ export interface StepOptions {
   /** Decides, when a step has failed, what is taken back. Everything when absent. */
   scope?(error: unknown): Promise<UndoScope>;
   /** Told of an undo which failed: something is left which somebody has to take away later. */
-  undoFailed?(error: unknown): void;
+  undoFailed(error: unknown): void;
 }
 
 /**
@@ -60,7 +60,7 @@ async function undo<S>(steps: readonly Step<S>[], state: S, scope: UndoScope, op
         await part.call(step, state);
       } catch (error) {
         options.logger.error(`${options.title}: undo ${step.name} failed: ${errorText(error)}`, error);
-        options.undoFailed?.(error);
+        options.undoFailed(error);
       }
     }
   }

@@ -4,7 +4,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import { withClaim } from './claimedWork.js';
+import { stepOptions, withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { unlessLocked } from './locks.js';
 import { machineName, type ComputeParts } from './parts.js';
@@ -57,7 +57,6 @@ export async function stop(
   instance: InstanceRow,
   delivery: Delivery,
 ): Promise<void> {
-  const name = machineName(parts, instance);
   const claim = { instanceId: instance.id, host: parts.runtime.host, taskState: 'stopping' };
   const stopping: Stopping = { parts, context: caller.elevated(), instance, claim, begun: false };
   await withClaim(parts, instance, {
@@ -65,7 +64,7 @@ export async function stop(
     delivery,
     doing: 'stopping...',
     claim: () => stillClaimed(parts.db, claim),
-    run: () => runSteps(steps, stopping, { logger: parts.logger, title: `${name}: stop_instance` }),
+    run: () => runSteps(steps, stopping, stepOptions(parts, instance, 'stop_instance')),
     fail: (error) => {
       const reason = reasonOf(error, 'The instance could not be stopped');
       const vmState = stopping.begun ? 'error' : 'active';

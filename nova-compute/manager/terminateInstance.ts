@@ -6,7 +6,7 @@ import type { InstanceRow } from '../../common/db/rows.js';
 import { InstanceNotFound, errorText } from '../../common/errors.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { Delivery } from '../../common/rpc/types.js';
-import { withClaim } from './claimedWork.js';
+import { stepOptions, withClaim } from './claimedWork.js';
 import { ClaimLost, reasonOf } from './failures.js';
 import { integerId, unlessLocked } from './locks.js';
 import { migrationArgs } from './migrations/migrating.js';
@@ -67,7 +67,6 @@ export async function terminate(
   instance: InstanceRow,
   delivery: Delivery,
 ): Promise<void> {
-  const name = machineName(parts, instance);
   const { host } = parts.runtime;
   const claim = { instanceId: instance.id, host, taskState: 'deleting' };
   const ending: Ending = { parts, context: caller.elevated(), instance, claim };
@@ -77,7 +76,7 @@ export async function terminate(
     doing: 'terminating...',
     found: `it is on ${instance.host ?? 'no host'}`,
     claim: () => claimForTerminate(parts.db, instance, host),
-    run: () => runSteps(steps, ending, { logger: parts.logger, title: `${name}: terminate_instance` }),
+    run: () => runSteps(steps, ending, stepOptions(parts, instance, 'terminate_instance')),
     fail: (error) => {
       const reason = reasonOf(error, 'The instance could not be terminated completely');
       return failClaimed(parts.db, claim, { action: 'terminate_instance', reason, vmState: 'error' });

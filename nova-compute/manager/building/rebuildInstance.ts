@@ -6,7 +6,7 @@ import type { InstanceId } from '../../../common/rpc/compute.js';
 import type { NetworkInfo } from '../../../common/rpc/network.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import { powerState, type MachineSpec, type VolumeDisk } from '../../virt/driver.js';
-import { withClaim } from '../claimedWork.js';
+import { stepOptions, withClaim } from '../claimedWork.js';
 import { reasonOfCutOff, type CutOff } from '../cutOff.js';
 import { ClaimLost, reasonOf } from '../failures.js';
 import { unlessLocked } from '../locks.js';
@@ -85,7 +85,7 @@ async function rebuild(
     delivery,
     doing: 'rebuilding...',
     claim: () => changeClaimed(db, asked, { vm_state: 'rebuilding', task_state: null }),
-    run: () => runSteps(steps, state, { logger, title: `${name}: rebuild_instance` }),
+    run: () => runSteps(steps, state, stepOptions(parts, instance, 'rebuild_instance')),
     secrets: [wishes.adminPassword],
     fail: (error) => {
       const reason = reasonOf(error, 'The instance could not be rebuilt', [wishes.adminPassword]);

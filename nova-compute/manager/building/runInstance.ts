@@ -1,13 +1,13 @@
 import { Context } from '../../../common/context.js';
 import { claimForRun, claimForStart, failClaimed } from '../../../common/db/instanceClaims.js';
-import { changeInstance, findInstance } from '../../../common/db/instances.js';
+import { findInstance } from '../../../common/db/instances.js';
 import type { InstanceRow } from '../../../common/db/rows.js';
 import { errorText } from '../../../common/errors.js';
 import type { InstanceId, RunInstanceArgs } from '../../../common/rpc/compute.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import { buildSteps, freeNetwork, undoScope } from './build.js';
 import { claimOf, type Build, type BuildWishes } from './buildState.js';
-import { nobodysMessage, withClaim } from '../claimedWork.js';
+import { nobodysMessage, stepOptions, withClaim } from '../claimedWork.js';
 import { ClaimLost, reasonOf } from '../failures.js';
 import { inLane, unlessLocked } from '../locks.js';
 import { injectedFilesOf } from './machineSpec.js';
@@ -125,6 +125,7 @@ async function claimAndBuild(
     disks: [],
   };
   const scope = async (): Promise<UndoScope> => (state.undone = await carefulScope(state));
+  const options = stepOptions(parts, instance, method);
   let isLeft = false;
   const built = withClaim(parts, instance, {
     method,
@@ -133,22 +134,20 @@ async function claimAndBuild(
     claim: () => claimed(parts, method, instance.id),
     run: () =>
       runSteps(buildSteps, state, {
-        logger: parts.logger,
-        title: `${name}: ${method}`,
+        ...options,
         signal,
         scope,
         undoFailed: (error) => {
           isLeft = true;
-          parts.unfinished.add(instance.id, error);
+          options.undoFailed(error);
         },
       }),
     secrets: [wishes.adminPassword],
     fail: async (error) => {
       const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
-      await failClaimed(parts.db, claimOf(state), { action: method, reason, vmState: 'error' });
-      // as one which was never launched the recovery takes it away, also after a restart
-      const failed = { host: parts.runtime.host, vmState: ['error'], taskState: [null] };
-      if (isLeft) await changeInstance(parts.db, instance.id, { launched_at: null }, failed);
+      // what is left of one which was never launched the recovery takes away, also after a restart
+      const failure = { action: method, reason, vmState: 'error', neverLaunched: isLeft };
+      await failClaimed(parts.db, claimOf(state), failure);
     },
   });
   try {

@@ -6,7 +6,7 @@ import { failMigration, finishMigration, isResizing, resizing, typeColumns } fro
 import type { InstanceRow } from '../../../common/db/rows.js';
 import type { MigrationArgs } from '../../../common/rpc/compute.js';
 import type { Delivery } from '../../../common/rpc/types.js';
-import { withClaim } from '../claimedWork.js';
+import { stepOptions, withClaim } from '../claimedWork.js';
 import { ClaimLost, reasonOf } from '../failures.js';
 import { connectedVolumes, machineSpecOf, networkInfoOf } from '../building/machineSpec.js';
 import { onMigration, type Migrating } from './migrating.js';
@@ -38,7 +38,7 @@ export async function finishResize(
   delivery: Delivery,
 ): Promise<null> {
   return onMigration(parts, context, args, 'dest_compute', async (state) => {
-    const { instance, migration, name } = state;
+    const { instance, migration } = state;
     const diskInfo = typeof args.disk_info === 'string' ? args.disk_info : null;
     const arriving: Arriving = { ...state, diskInfo, resized: instance };
     await withClaim(parts, instance, {
@@ -47,12 +47,7 @@ export async function finishResize(
       doing: `arriving from ${migration.source_compute}`,
       found: `migration ${migration.status}`,
       claim: async () => !instance.deleted && isResizing(instance) && migration.status === 'post-migrating',
-      run: () =>
-        runSteps(steps, arriving, {
-          logger: parts.logger,
-          title: `${name}: finish_resize`,
-          undoFailed: (error) => parts.unfinished.add(instance.id, error),
-        }),
+      run: () => runSteps(steps, arriving, stepOptions(parts, instance, 'finish_resize')),
       fail: (error) => giveUp(state, error),
     });
   });

@@ -6,6 +6,7 @@ import { ApiError, InstanceNotRunning, InvalidInput } from '../../../common/erro
 import type { InstanceId } from '../../../common/rpc/compute.js';
 import type { Delivery } from '../../../common/rpc/types.js';
 import { connectVolume, disconnectVolume } from '../../../common/volumes/connector.js';
+import { stepOptions } from '../claimedWork.js';
 import { unlessLocked } from '../locks.js';
 import { machineName, type ComputeParts } from '../parts.js';
 import { unplugDisk } from '../release.js';
@@ -77,10 +78,8 @@ async function attach(
   // What was attached before this message came stays so, even if it cannot be repeated.
   const scope = async (): Promise<'all' | 'nothing'> => (claim === 'claimed' ? 'all' : 'nothing');
   await runSteps(steps, attachment, {
-    logger: parts.logger,
-    title: `${name}: attach_volume ${volumeId}`,
+    ...stepOptions(parts, instance, `attach_volume ${volumeId}`),
     scope,
-    undoFailed: (error) => parts.unfinished.add(instance.id, error),
   });
 }
 
