@@ -149,11 +149,12 @@ export const vlanFlows: readonly Flow[] = [
   },
 ];
 
-/** A running instance of cloud1, as operators name it. */
+/** A running instance of cloud1 with one interface, as operators name it. Which hosts the others got is chance. */
 async function onFirstHost(cloud: RecordedCloud): Promise<{ id: number; ec2Id: string }> {
   const [row] = await cloud.sql<{ id: number }>(
     `SELECT max(id) AS id FROM instances WHERE vm_state = 'active' AND task_state IS NULL
-       AND host = 'cloud1' AND deleted = false`,
+       AND host = 'cloud1' AND deleted = false
+       AND (SELECT count(*) FROM virtual_interfaces WHERE instance_id = instances.id) = 1`,
   );
   return { id: row!.id, ec2Id: `i-${row!.id.toString(16).padStart(8, '0')}` };
 }
