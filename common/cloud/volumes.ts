@@ -2,6 +2,7 @@ import type { Context } from '../context.js';
 import { keepToken, madeWithToken } from '../db/clientTokens.js';
 import type { Tx } from '../db/db.js';
 import { findInstance } from '../db/instances.js';
+import { lockQuota } from '../db/quotas.js';
 import type { InstanceRow, SnapshotRow, VolumeRow } from '../db/rows.js';
 import { changeSnapshotStatus, getSnapshot, listSnapshots, requestSnapshot } from '../db/snapshots.js';
 import {
@@ -112,9 +113,12 @@ export class Volumes {
       return { volume: made, repeated: false };
     };
     const { volume, repeated } = await db.transaction(make, async (tx) => {
-      const found = made === undefined ? undefined : await findVolume(tx, made.id);
+      if (made === undefined) return undefined;
+      // held by the first run for as long as it may still commit
+      await lockQuota(tx, projectId);
+      const found = await findVolume(tx, made.id);
       // MySQL may give the id of a row which was not committed to another one
-      const isOurs = found?.project_id === projectId && found.created_at === made?.created_at;
+      const isOurs = found?.project_id === projectId && found.created_at === made.created_at;
       return isOurs ? { volume: found, repeated: false } : undefined;
     });
     if (repeated) return volume;

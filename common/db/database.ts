@@ -143,13 +143,13 @@ class Database extends Statements implements Db {
     return value;
   }
 
-  /** Runs what finds out about a transaction, for as long as the server is away and then again with each doubt. */
+  /** Runs what finds out about a transaction, again while the server is away and after each new doubt. */
   async #settle<T>(doubt: DBError, work: (tx: Tx) => Promise<T>): Promise<T> {
     try {
       return await this.#retrying(true, () => this.#once(work), settlingAttempts);
     } catch (error) {
       // without an answer the doubt stays
-      throw error instanceof DBError && error.reason === 'lost' ? doubt : error;
+      throw error instanceof DBError ? doubt : error;
     }
   }
 
