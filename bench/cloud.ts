@@ -146,21 +146,32 @@ export function residentMegabytes(pid: number): number {
 
 /** What a process has used of the CPUs; Linux counts in hundredths of a second. */
 export function cpuSeconds(pid: number): number {
-  return statSeconds(`/proc/${pid}/stat`);
+  return statSeconds(`/proc/${pid}/stat`).own;
 }
 
 /** What the main thread of a process has used. */
 export function threadCpuSeconds(pid: number): number {
-  return statSeconds(`/proc/${pid}/task/${pid}/stat`);
+  return statSeconds(`/proc/${pid}/task/${pid}/stat`).own;
 }
 
-function statSeconds(path: string): number {
+function statSeconds(path: string): { own: number; ofEnded: number } {
   const stat = readFileSync(path, 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  const fields = stat
+    .slice(stat.lastIndexOf(')') + 2)
+    .split(' ')
+    .map(Number);
+  return { own: (fields[11]! + fields[12]!) / 100, ofEnded: (fields[13]! + fields[14]!) / 100 };
 }
 
-/** What a process and those below it have used. */
+/** What a process and those below it have used, with those which have ended. */
 export function treeCpuSeconds(pid: number): number {
-  return childrenOf(pid).reduce((sum, child) => sum + treeCpuSeconds(child), cpuSeconds(pid));
+  try {
+    const { own, ofEnded } = statSeconds(`/proc/${pid}/stat`);
+    return childrenOf(pid).reduce((sum, child) => sum + treeCpuSeconds(child), own + ofEnded);
+  } catch (error) {
+    // a short-lived one has ended between two looks, and is counted with its parent
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ESRCH')
+      return 0;
+    throw error;
+  }
 }
