@@ -3,7 +3,7 @@ import { until } from '../../test/support/rabbitmq.js';
 import { startEmbeddedCloud } from '../../test/support/cloud.js';
 import { inParallel } from '../client.js';
 import { benchFlags, cpuSeconds, residentMegabytes, threadCpuSeconds } from '../cloud.js';
-import type { Figure, Measurement } from '../figure.js';
+import type { Bench, Measurement } from '../figure.js';
 import { rawInstancesPerSecond } from '../raw/sqlite.js';
 import { describeTime } from './instances.js';
 
@@ -14,30 +14,60 @@ export const embedded: Measurement = {
   name: 'embedded',
   summary: 'npm start: how soon it serves, RunInstances, DescribeInstances of 1,000, memory',
   async run(bench) {
-    bench.say('starting nova-all');
-    const startedAt = performance.now();
-    const cloud = await startEmbeddedCloud(benchFlags);
-    const start = (performance.now() - startedAt) / 1000;
-    let figures: Figure[];
     const count = bench.quick ? 100 : 1000;
-    try {
-      bench.say(`RunInstances, ${count} times`);
-      const { rate, note } = await runAll(cloud, count);
-      const { ms } = await describeTime(cloud.environment, count);
-      figures = [
-        { what: 'npm start serves', measured: start, unit: ' s', most: 5 },
-        { what: 'embedded: RunInstances, 8 clients, until all run', measured: rate, unit: '/s', least: 150, note },
-        { what: `embedded: DescribeInstances, ${count} running`, measured: ms, unit: ' ms', most: 60 },
-        { what: 'embedded: memory after these', measured: residentMegabytes(cloud.pid), unit: ' MB', most: 240 },
-      ];
-    } finally {
-      await cloud.stop();
-    }
+    const clouds: OneCloud[] = [];
+    // each takes a few seconds, for which the machine may be slow
+    for (let number = bench.quick ? 1 : 3; number > 0; number -= 1) clouds.push(await oneCloud(bench, count));
     bench.say('the same statements with sqlite3 alone');
     const raw = `sqlite3: the statements of ${Math.round(await rawInstancesPerSecond(count))}/s`;
-    return figures.map((figure) => (figure.note === undefined ? figure : { ...figure, raw }));
+    const { rate, note: cost } = median(clouds, (cloud) => cloud.rate);
+    const rates = clouds.map((cloud) => Math.round(cloud.rate)).join(', ');
+    const note = clouds.length > 1 ? `of ${rates}; ${cost}` : cost;
+    const describe = median(clouds, ({ describeMs }) => describeMs).describeMs;
+    return [
+      { what: 'npm start serves', measured: Math.max(...clouds.map(({ start }) => start)), unit: ' s', most: 5 },
+      { what: 'embedded: RunInstances, 8 clients, until all run', measured: rate, unit: '/s', least: 150, note, raw },
+      { what: `embedded: DescribeInstances, ${count} running`, measured: describe, unit: ' ms', most: 60 },
+      {
+        what: 'embedded: memory after these',
+        measured: Math.max(...clouds.map(({ megabytes }) => megabytes)),
+        unit: ' MB',
+        most: 240,
+      },
+    ];
   },
 };
+
+/** What one new cloud gave. */
+interface OneCloud {
+  /** Seconds until it served. */
+  readonly start: number;
+  /** Instances a second. */
+  readonly rate: number;
+  readonly note: string;
+  readonly describeMs: number;
+  readonly megabytes: number;
+}
+
+async function oneCloud(bench: Bench, count: number): Promise<OneCloud> {
+  bench.say('starting nova-all');
+  const startedAt = performance.now();
+  const cloud = await startEmbeddedCloud(benchFlags);
+  const start = (performance.now() - startedAt) / 1000;
+  try {
+    bench.say(`RunInstances, ${count} times`);
+    const { rate, note } = await runAll(cloud, count);
+    const { ms: describeMs } = await describeTime(cloud.environment, count);
+    return { start, rate, note, describeMs, megabytes: residentMegabytes(cloud.pid) };
+  } finally {
+    await cloud.stop();
+  }
+}
+
+/** The middle one of an odd number. */
+function median<T>(list: readonly T[], by: (one: T) => number): T {
+  return [...list].sort((one, other) => by(one) - by(other))[(list.length - 1) / 2]!;
+}
 
 /** Waits as the client of five processes does, by looking into the database: a thousand described instances would cost more than an instance. */
 async function runAll(cloud: EmbeddedCloud, count: number): Promise<{ rate: number; note: string }> {

@@ -4,7 +4,7 @@ import { inOneStatement } from './inOneStatement.js';
 import { findInstanceState } from './instances.js';
 import { unusableAddresses } from './networks.js';
 import type { FixedIpRow, NetworkRow } from './rows.js';
-import { changeWhere, firstWhere, rowsWhere, type Condition } from './where.js';
+import { changeWhere, checked, firstWhere, rowsWhere, type Condition } from './where.js';
 
 /** Candidates read at a time; a claim goes on to the next ones while others win them. */
 const candidatesAtATime = 16;
@@ -160,6 +160,17 @@ export async function unlessNeeded<T>(
     await lockAddressesOf(tx, instanceId);
     return (await needsAddresses(tx, instanceId)) ? undefined : work(tx);
   });
+}
+
+/** Whether a live instance has an interface or an address (in use or not); undefined when there is no such instance. */
+export async function holdsAddresses(db: Queryable, instanceId: number): Promise<boolean | undefined> {
+  const row = await db.first<{ held: number }>(
+    `SELECT (SELECT COUNT(*) FROM virtual_interfaces WHERE instance_id = ?) + ` +
+      `(SELECT COUNT(*) FROM fixed_ips WHERE instance_id = ? AND deleted = ?) AS held ` +
+      `FROM instances WHERE id = ? AND ${checked('deleted = ?')}`,
+    [instanceId, instanceId, false, instanceId, false],
+  );
+  return row === undefined ? undefined : row.held > 0;
 }
 
 /** Waits until this transaction alone gives the instance interfaces and addresses. */

@@ -7,6 +7,7 @@ import {
   disassociateFixedIp,
   fixedIpByAddress,
   fixedIpsOfInstances,
+  holdsAddresses,
   leaseFixedIp,
   lockAddressesOf,
   needsAddresses,
@@ -50,6 +51,13 @@ export interface Allocation {
   readonly wishes: readonly NetworkWish[];
 }
 
+/** All that an instance has, in the order of the networks. */
+export interface Holdings {
+  readonly addresses: readonly FixedIpRow[];
+  readonly interfaces: readonly VirtualInterfaceRow[];
+  readonly networks: readonly NetworkRow[];
+}
+
 /** Which address of a network. */
 export interface AddressWish {
   readonly address: string | null;
@@ -77,29 +85,35 @@ export class FixedAddresses {
   ) {}
 
   /**
-   * Gives an instance an interface and an address on each of its networks; what it has already it keeps. When that fails
-   * half-way, an instance which had nothing has nothing again. Throws InstanceNotFound, NoMoreFixedIps, NoMoreNetworks,
+   * Gives an instance an interface and an address on each of its networks; what it has already it keeps. Answers what it
+   * has then, where this host has given all of it. When that fails half-way, an instance which had nothing has nothing
+   * again. Throws InstanceNotFound, NoMoreFixedIps, NoMoreNetworks,
    * what a wish may be refused with, and what the host of a network could not do.
    */
-  async allocate(context: Context, { instanceId, projectId, host, vpn, wishes }: Allocation): Promise<void> {
+  async allocate(context: Context, allocation: Allocation): Promise<Holdings | undefined> {
+    const { instanceId, projectId, host, vpn, wishes } = allocation;
     const { db, runtime, kind } = this.work;
-    const [instance, before] = await Promise.all([findInstanceState(db, instanceId), this.#holdings(instanceId)]);
-    if (instance === undefined) throw new InstanceNotFound(instanceId);
+    const hadSome = await holdsAddresses(db, instanceId);
+    if (hadSome === undefined) throw new InstanceNotFound(instanceId);
     const networks = await kind.networksFor(projectId, wishes);
     try {
       const attempts = runtime.flags.create_unique_mac_address_attempts;
+      const interfaces: VirtualInterfaceRow[] = [];
       const gifts: Gift[] = [];
       for (const network of networks) {
         const vif = await ensureVirtualInterface(db, runtime.random, instanceId, network.id, attempts);
+        interfaces.push(vif);
         // a network of IPv6 only: its guests make their addresses themselves
         if (network.cidr === null) continue;
         const address = wishes.find((one) => one.uuid === network.uuid)?.address ?? null;
         gifts.push({ network, vif, wish: { address, vpn, another: false } });
       }
-      await this.#giveAll(context, instanceId, host, gifts);
+      const given = await this.#giveAll(context, instanceId, host, gifts);
       await this.#requireWanted(context, instanceId);
+      const isAll = !hadSome && given.length === gifts.length;
+      return isAll ? { addresses: given, interfaces, networks } : undefined;
     } catch (error) {
-      if (before === 0) await this.#undo(context, instanceId);
+      if (!hadSome) await this.#undo(context, instanceId);
       throw error;
     }
   }
@@ -128,13 +142,14 @@ export class FixedAddresses {
     await this.#give(context, instanceId, { network, vif, wish });
   }
 
-  async #give(context: Context, instanceId: number, { network, vif, wish }: Gift): Promise<void> {
+  async #give(context: Context, instanceId: number, { network, vif, wish }: Gift): Promise<FixedIpRow> {
     const { db, kind } = this.work;
     const row = await this.#claim(network, instanceId, wish);
     if (row === null) throw new NoMoreFixedIps();
     if (!(await allocateFixedIp(db, row, instanceId, vif.id))) throw new FixedIpNotFoundForInstance(instanceId);
     await refreshGroupMembers(this.work, context, instanceId);
     await kind.setUpNetwork(network);
+    return { ...row, allocated: true, virtual_interface_id: vif.id };
   }
 
   /** Throws FixedIpNotFoundForSpecificInstance. */
@@ -190,25 +205,25 @@ export class FixedAddresses {
     throw new InstanceNotFound(instanceId);
   }
 
-  async #holdings(instanceId: number): Promise<number> {
-    const { db } = this.work;
-    const held = [fixedIpsOfInstances(db, [instanceId]), virtualInterfacesOfInstances(db, [instanceId])];
-    return (await Promise.all<unknown[]>(held)).flat().length;
-  }
-
   /**
    * Gives the addresses, each on the host which owns it; other hosts work side by side, and all have ended when this
-   * ends. Throws what the first of them threw.
+   * ends. Answers what this host has given. Throws what the first of them threw.
    */
-  async #giveAll(context: Context, instanceId: number, instanceHost: string, gifts: readonly Gift[]): Promise<void> {
+  async #giveAll(
+    context: Context,
+    instanceId: number,
+    instanceHost: string,
+    gifts: readonly Gift[],
+  ): Promise<FixedIpRow[]> {
     const { runtime, rpc } = this.work;
+    const here: FixedIpRow[] = [];
     const elsewhere: Promise<null>[] = [];
     try {
       for (const gift of gifts) {
         const { network, wish } = gift;
         const owner = await this.#ownerOf(context, network, instanceHost);
         if (owner === runtime.host) {
-          await this.#give(context, instanceId, gift);
+          here.push(await this.#give(context, instanceId, gift));
           continue;
         }
         const args = { instance_id: instanceId, network_id: network.id, ...wish };
@@ -220,6 +235,7 @@ export class FixedAddresses {
       await Promise.allSettled(elsewhere);
     }
     await Promise.all(elsewhere);
+    return here;
   }
 
   /** The host which gives out a network's addresses; a network without one gets it here. */

@@ -7,25 +7,28 @@ import { InstanceNotFound, NoMoreFixedIps } from '../../common/errors.js';
 import { guestAddressV6 } from '../../common/ipAddress.js';
 import type { InstanceId } from '../../common/rpc/compute.js';
 import type { InterfaceOfInfo, NetworkInfo, NetworkOfInfo } from '../../common/rpc/network.js';
+import type { Holdings } from './fixedAddresses.js';
 import type { NetworkWork } from './kind.js';
 import { rowId } from './wishes.js';
 
 /**
  * What an instance has, as nova-compute and the APIs need it: one pair an interface whose network still exists. One
- * query a table. The instance may be deleted already. Throws InstanceNotFound for a uuid which never was.
+ * query a table, unless it is `known` what it has. The instance may be deleted already. Throws InstanceNotFound for a uuid
+ * which never was.
  */
 export async function networkInfo(
   work: NetworkWork,
   key: InstanceId,
   instanceTypeId: number,
   host: string | null,
+  known?: Holdings,
 ): Promise<NetworkInfo> {
   const { db } = work;
   const instanceId = await idOf(work, key);
   const [held, interfaces, onNetworks, flavor] = await Promise.all([
-    fixedIpsOfInstances(db, [instanceId]),
-    virtualInterfacesOfInstances(db, [instanceId]),
-    networksOfInstance(db, instanceId),
+    known?.addresses ?? fixedIpsOfInstances(db, [instanceId]),
+    known?.interfaces ?? virtualInterfacesOfInstances(db, [instanceId]),
+    known?.networks ?? networksOfInstance(db, instanceId),
     db.first<{ rxtx_cap: number }>('SELECT rxtx_cap FROM instance_types WHERE id = ?', [instanceTypeId]),
   ]);
   // One which is given back and waits for the end of its lease is no longer the guest's once it has another.

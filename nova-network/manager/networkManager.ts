@@ -122,7 +122,7 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
       allocate_for_instance: async (context, args) => {
         const instanceId = rowId(args.instance_id, 'instance_id');
         const projectId = textOf(args.project_id, 'project_id');
-        await this.#fixed.allocate(context, {
+        const holdings = await this.#fixed.allocate(context, {
           instanceId,
           projectId,
           host: args.host,
@@ -132,7 +132,8 @@ export abstract class NetworkManager implements Manager<NetworkRpc>, NetworkKind
         if (this.work.runtime.flags.auto_assign_floating_ip) {
           await this.#floating.autoAssign(context, instanceId, projectId);
         }
-        return networkInfo(this.work, instanceId, rowId(args.instance_type_id, 'instance_type_id'), args.host);
+        const typeId = rowId(args.instance_type_id, 'instance_type_id');
+        return networkInfo(this.work, instanceId, typeId, args.host, holdings);
       },
       deallocate_for_instance: async (context, args, delivery) => {
         await this.#fixed.deallocate(context, rowId(args.instance_id, 'instance_id'));

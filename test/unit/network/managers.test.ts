@@ -341,7 +341,10 @@ describe('nova-network with DHCP', () => {
       const six = { cidr_v6: 'fd00:1::/64', netmask_v6: '64', gateway_v6: 'fd00:1::1' };
       await cloud.db.update('networks', six, 'id = ?', [id]);
       await cloud.serve();
-      const info = await call().allocate_for_instance(context, allocation(await cloud.instance()));
+      const instance = await cloud.instance();
+      const info = await call().allocate_for_instance(context, allocation(instance));
+      const asked = { instance_id: instance, instance_type_id: 2, host: 'cloud1' };
+      expect(await call().get_instance_nw_info(context, asked)).to.deep.equal(info);
       const mac = info[0]![1].mac.split(':');
       expect(info[0]![1].gateway6).to.equal('fd00:1::1');
       expect(info[0]![1].ip6s).to.have.length(1);
