@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { openDatabase } from '../../common/db/database.js';
 import { syncDatabase } from '../../common/db/sync.js';
 import { DBError, StartupError } from '../../common/errors.js';
@@ -101,8 +102,7 @@ for (const [dialect, start] of [
       const users = Array.from({ length: 16 }, async (_, user) => {
         for (let count = 0; !over; count += 1) {
           const label = `${user} ${count}`;
-          labels.push(label);
-          await db.transaction(
+          const make = db.transaction(
             async (tx) => {
               await tx.insert('networks', { label });
               return label;
@@ -110,6 +110,10 @@ for (const [dialect, start] of [
             async (tx) =>
               (await tx.first<{ label: string }>('SELECT label FROM networks WHERE label = ?', [label]))?.label,
           );
+          // a server which takes its time has surely done nothing
+          const error = await caught(make);
+          if (error === undefined) labels.push(label);
+          else if (!(error instanceof DBError && error.reason === 'lost')) throw error;
         }
       });
       for (let count = 0; count < 3; count += 1) {
@@ -155,3 +159,45 @@ for (const [dialect, start] of [
     });
   });
 }
+
+describe('a PostgreSQL which ends while it lets in', () => {
+  let server: Postgres;
+  let between: Server;
+  before(async () => (server = await Postgres.start()));
+  after(async () => {
+    between?.close();
+    await server?.stop();
+  });
+
+  /** The FATAL message of a shutdown (PostgreSQL 15, 55.7 ErrorResponse). */
+  function goodbye(): Buffer {
+    const text = Buffer.from('SFATAL\0VFATAL\0C57P01\0Mterminating connection due to administrator command\0\0');
+    const head = Buffer.from('E\0\0\0\0');
+    head.writeInt32BE(text.length + 4, 1);
+    return Buffer.concat([head, text]);
+  }
+
+  it('and says so in the packet in which it does costs a connection, not the process', async () => {
+    const ready = Buffer.from('Z\0\0\0\x05I', 'latin1');
+    let farewells = 0;
+    between = createServer((client) => {
+      const real = connect(server.port, '127.0.0.1');
+      client.on('error', () => undefined).on('close', () => real.destroy());
+      real.on('error', () => undefined).on('close', () => client.destroy());
+      client.on('data', (data) => real.write(data));
+      real.on('data', (data) => {
+        if (farewells === 0 && data.subarray(-ready.length).equals(ready)) {
+          farewells += 1;
+          client.end(Buffer.concat([data, goodbye()]));
+        } else client.write(data);
+      });
+    });
+    await new Promise<void>((resolve) => between.listen(0, '127.0.0.1', resolve));
+    const { port } = between.address() as AddressInfo;
+    const url = (await server.freshDatabase()).replace(`:${server.port}/`, `:${port}/`);
+    const db = openDatabase(testRuntime({ sql_connection: url }).runtime);
+    expect(await db.all('SELECT 1 AS one')).to.deep.equal([{ one: 1 }]);
+    expect(farewells).to.equal(1);
+    await db.close();
+  });
+});

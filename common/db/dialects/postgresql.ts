@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ClientConfig } from 'pg';
 import type { SqlValue } from '../db.js';
 import {
   driverCode,
@@ -59,6 +60,24 @@ export class PostgresDialect extends ServerDialect implements Dialect {
         clientMinMessages: 'ignore',
       },
     });
+  }
+
+  /**
+   * Sequelize listens for errors of a client when that has told that it is connected. A server which shuts down may say
+   * goodbye in the very packet with which it lets in: nobody would listen, and that ends a process.
+   */
+  protected override async driver(): Promise<object> {
+    const { default: pg } = await import('pg');
+    return {
+      types: pg.types,
+      Client: class extends pg.Client {
+        constructor(config: ClientConfig) {
+          super(config);
+          // the first statement fails with it
+          this.on('error', () => undefined);
+        }
+      },
+    };
   }
 
   protected async prepare(connection: Connection): Promise<void> {

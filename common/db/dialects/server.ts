@@ -20,6 +20,11 @@ export abstract class ServerDialect {
     private readonly sequelizeOptions: Options,
   ) {}
 
+  /** The driver's module, where Sequelize's own choice will not do. */
+  protected driver(): Promise<object | undefined> {
+    return Promise.resolve(undefined);
+  }
+
   /** Runs once on every new connection. */
   protected abstract prepare(connection: Connection): Promise<void>;
 
@@ -42,7 +47,7 @@ export abstract class ServerDialect {
   }
 
   async #create(): Promise<Sequelize> {
-    const { Sequelize } = await import('sequelize');
+    const [{ Sequelize }, driver] = await Promise.all([import('sequelize'), this.driver()]);
     const { url, runtime } = this.options;
     const { flags } = runtime;
     // Not in Sequelize's types. It would open a connection just to ask for the version, and set the time zone on each
@@ -53,6 +58,7 @@ export abstract class ServerDialect {
       host: url.host,
       ...(url.port === undefined ? {} : { port: url.port }),
       logging: false,
+      ...(driver === undefined ? {} : { dialectModule: driver }),
       pool: {
         max: flags.sql_max_pool_size,
         min: Math.min(flags.sql_min_pool_size, flags.sql_max_pool_size),
