@@ -170,8 +170,8 @@ export function treeCpuSeconds(pid: number): number {
     return childrenOf(pid).reduce((sum, child) => sum + treeCpuSeconds(child), own + ofEnded);
   } catch (error) {
     // a short-lived one has ended between two looks, and is counted with its parent
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' || (error as NodeJS.ErrnoException).code === 'ESRCH')
-      return 0;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ESRCH') return 0;
     throw error;
   }
 }

@@ -29,6 +29,8 @@ export interface ErrorAnswer {
   readonly message: string;
   /** Nobody foresaw it: worth an ERROR line with its stack. */
   readonly unexpected: boolean;
+  /** Seconds after which a 503 may be asked again; the door's own choice when absent. */
+  readonly retryAfter?: number | undefined;
 }
 
 /**
@@ -154,8 +156,10 @@ export function errorAnswer(error: unknown, dialect: ErrorDialect): ErrorAnswer 
 }
 
 function answerOf(error: unknown, dialect: ErrorDialect): ErrorAnswer {
-  if (error instanceof Refusal)
-    return { status: error.status, code: error.code, message: error.message, unexpected: false };
+  if (error instanceof Refusal) {
+    const { status, code, message, retryAfter } = error;
+    return { status, code, message, retryAfter, unexpected: false };
+  }
   const type = error instanceof RemoteError ? error.excType : errorType(error);
   const text = error instanceof RemoteError ? error.value : errorText(error);
   switch (type) {

@@ -229,13 +229,13 @@ export class Ec2Door implements HttpDoor {
   }
 
   #failed(error: unknown, requestId: string): DoorResponse {
-    const { status, code, message, unexpected } = errorAnswer(error, this.#dialect);
+    const { status, code, message, unexpected, retryAfter = 5 } = errorAnswer(error, this.#dialect);
     if (unexpected) this.#logger.error(`Unexpected error raised: ${printable(errorText(error))}`, error);
     else if (status >= 500 && !(error instanceof Refusal))
       this.#logger.error(`${code} raised: ${printable(errorText(error))}`);
     else this.#logger.info(`${code} raised: ${printable(message)}`);
     const headers: Record<string, string> = { 'content-type': 'text/xml' };
-    if (status === 503) headers['retry-after'] = String((error instanceof Refusal && error.retryAfter) || 5);
+    if (status === 503) headers['retry-after'] = String(retryAfter);
     return { status, headers, body: errorDocument(code, message, requestId) };
   }
 }

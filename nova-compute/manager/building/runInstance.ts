@@ -143,11 +143,11 @@ async function claimAndBuild(
         },
       }),
     secrets: [wishes.adminPassword],
-    fail: async (error) => {
+    fail: (error) => {
       const reason = reasonOf(error, state.doing, [wishes.adminPassword]);
       // what is left of one which was never launched the recovery takes away, also after a restart
       const failure = { action: method, reason, vmState: 'error', neverLaunched: isLeft };
-      await failClaimed(parts.db, claimOf(state), failure);
+      return failClaimed(parts.db, claimOf(state), failure);
     },
   });
   try {
