@@ -75,6 +75,34 @@ for (const [dialect, start] of [
       await db.close();
     });
 
+    it('whose connections are all taken makes statements and transactions wait for one', async () => {
+      const one = await server();
+      const url = await one.freshDatabase();
+      const { runtime } = testRuntime({ sql_connection: url });
+      const first = openDatabase(runtime);
+      await syncDatabase(first);
+      await first.close();
+      const taken: { end(): Promise<void> }[] = [];
+      const full = await caught(
+        (async () => {
+          for (;;) taken.push(await one.connect(url));
+        })(),
+      );
+      expect((full as Error).message).to.match(/too many/i);
+      const db = openDatabase(runtime);
+      const waiting = Promise.all([
+        caught(db.insert('networks', { label: 'statement' })),
+        caught(db.transaction((tx) => tx.insert('networks', { label: 'transaction' }))),
+      ]);
+      // longer than a lost connection is waited for
+      await runtime.sleep(2000);
+      await Promise.all(taken.map((session) => session.end()));
+      expect(await waiting).to.deep.equal([undefined, undefined]);
+      const labels = await db.all<{ label: string }>('SELECT label FROM networks');
+      expect(labels.map(({ label }) => label)).to.have.members(['statement', 'transaction']);
+      await db.close();
+    });
+
     it('which restarts within a transaction makes it run again', async () => {
       const one = await server();
       const { runtime } = testRuntime({ sql_connection: await one.freshDatabase() });

@@ -60,9 +60,20 @@ export class Mariadb {
     return `mysql://nova:${passwordInUrl}@127.0.0.1:${this.port}/${database}?charset=utf8`;
   }
 
+  /** What `mysql2` needs for a session past the product's code, on a database's name or URL. */
+  #settings(database: string): mysql.ConnectionOptions {
+    const name = /([^/?]*)(?:\?.*)?$/.exec(database)![1]!;
+    return { host: '127.0.0.1', port: this.port, user: 'nova', password, database: name };
+  }
+
+  /** A session past the product's code, on a database's name or URL. */
+  connect(database: string): Promise<mysql.Connection> {
+    return mysql.createConnection(this.#settings(database));
+  }
+
   /** One statement, past the product's code. */
   query(database: string, sql: string): Promise<Record<string, unknown>[]> {
-    return this.#query({ host: '127.0.0.1', port: this.port, user: 'nova', password, database }, sql);
+    return this.#query(this.#settings(database), sql);
   }
 
   async #query(options: mysql.ConnectionOptions, sql: string): Promise<Record<string, unknown>[]> {

@@ -29,7 +29,14 @@ export class Postgres {
     const initdb = ['-D', data, '-U', 'nova', '-E', 'UTF8', '--locale=C', '-A', 'scram-sha-256', '--no-sync'];
     execFileSync(join(postgresBin(), 'initdb'), [...initdb, `--pwfile=${passwordFile}`], { ...account, cwd: '/' });
     const port = await freePort();
-    const settings = { port, listen_addresses: '127.0.0.1', unix_socket_directories: folder, fsync: 'off' };
+    const settings = {
+      port,
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: folder,
+      fsync: 'off',
+      // a dozen daemons may take ten each, and the tests look on with sessions of their own
+      max_connections: 200,
+    };
     const args = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const server = new ServerProcess(join(postgresBin(), 'postgres'), ['-D', data, ...args], {
       account,

@@ -95,11 +95,13 @@ export class MysqlDialect extends ServerDialect implements Dialect {
     const code = driverCode(error);
     if (code === 'ER_DUP_ENTRY') return 'unique';
     if (['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD'].includes(code)) return 'conflict';
+    // no connection was to be had, so nothing ran; the daemons share them, and one comes free soon
+    if (code === 'ER_CON_COUNT_ERROR') return 'conflict';
     const hopeless = ['ER_ACCESS_DENIED_ERROR', 'ER_DBACCESS_DENIED_ERROR', 'ER_BAD_DB_ERROR', 'ER_DISK_FULL'];
     if ([...hopeless, 'ER_RECORD_FILE_FULL', 'ER_HOST_NOT_PRIVILEGED', 'ER_NOT_SUPPORTED_AUTH_MODE'].includes(code)) {
       return 'hopeless';
     }
-    const lost = ['PROTOCOL_CONNECTION_LOST', 'ER_SERVER_SHUTDOWN', 'ER_CON_COUNT_ERROR', 'ER_CONNECTION_KILLED'];
+    const lost = ['PROTOCOL_CONNECTION_LOST', 'ER_SERVER_SHUTDOWN', 'ER_CONNECTION_KILLED'];
     if (lost.includes(code) || isLostSocket(code) || isPoolTimeout(error)) return 'lost';
     const original = driverError(error);
     const fatal = typeof original === 'object' && original !== null && 'fatal' in original && original.fatal === true;

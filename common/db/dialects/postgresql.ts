@@ -141,11 +141,12 @@ export class PostgresDialect extends ServerDialect implements Dialect {
   failure(error: unknown): FailureKind {
     const code = driverCode(error);
     if (code === '23505') return 'unique';
-    if (['40001', '40P01', '55P03'].includes(code)) return 'conflict';
+    // 53300: no connection was to be had, so nothing ran; the daemons share them, and one comes free soon
+    if (['40001', '40P01', '55P03', '53300'].includes(code)) return 'conflict';
     // Wrong password, no such role or database, no access from this host, full disk.
     if (['28P01', '28000', '3D000', '42501', '53100'].includes(code)) return 'hopeless';
-    // 57P01 – 57P03: the server shuts down, crashed, starts; 53300: too many connections; 25P03: idle for too long.
-    if (/^(?:08...|57P0[1-3]|53300|25P03)$/.test(code) || isLostSocket(code) || isPoolTimeout(error)) return 'lost';
+    // 57P01 – 57P03: the server shuts down, crashed, starts; 25P03: idle for too long.
+    if (/^(?:08...|57P0[1-3]|25P03)$/.test(code) || isLostSocket(code) || isPoolTimeout(error)) return 'lost';
     const text = error instanceof Error ? error.message : '';
     // a table got another column since the statement was prepared: a new connection prepares it anew
     if (code === '0A000' && text.includes('cached plan')) return 'lost';
