@@ -59,6 +59,12 @@ export interface Tx extends Queryable {
    * round trip). Advisory lock on PostgreSQL, GET_LOCK on MySQL; nothing to do on SQLite. Only our own daemons see it.
    */
   lock(name: string): Promise<void>;
+  /**
+   * Runs `last`, whose first statements, sent before it waits for anything, are the transaction's last: on PostgreSQL the
+   * COMMIT leaves in their packet. For work which may run again although it was committed, since that is what a server
+   * which goes away meanwhile leads to: work which finds what it did before, or does it in the same way.
+   */
+  ending<T>(last: () => Promise<T>): Promise<T>;
 }
 
 /** One daemon's database. */

@@ -11,42 +11,60 @@ const candidatesAtATime = 16;
 
 /**
  * Gives an instance the lowest free address of a network; null when none is free. An instance which has an address in
- * the network already gets that one again, unless `another` is true. Racing callers get different addresses: the claim
- * is a conditional UPDATE, repeated on the next candidate while others win. Network, broadcast and gateway addresses are
- * never given, even where a row is not reserved (nova 2011.3 forgot the broadcast address).
+ * the network already gets that one again, unless `another` is true. With `interfaceId` the address is in use on that
+ * interface then. Racing callers get different addresses: the claim is a conditional UPDATE, repeated on the next
+ * candidate while others win. Network, broadcast and gateway addresses are never given, even where a row is not reserved
+ * (nova 2011.3 forgot the broadcast address).
  */
 export async function claimFixedIp(
   db: Db,
   network: NetworkRow,
   instanceId: number,
-  options: { another?: boolean } = {},
+  options: { another?: boolean; interfaceId?: number } = {},
 ): Promise<FixedIpRow | null> {
-  const { another = false } = options;
+  const { another = false, interfaceId } = options;
+  const owner = { instance_id: instanceId, ...(interfaceId === undefined ? {} : inUseOn(interfaceId)) };
+  if (another) {
+    return db.transaction(async (tx) => {
+      await lockAddressesOf(tx, instanceId);
+      return claimFrom(tx, network, owner);
+    });
+  }
   return inOneStatement<FixedIpRow | null>(db, {
     lock: (tx) => lockAddressesOf(tx, instanceId),
-    once: (on, skipLocked) => claimLowest(on, network, instanceId, another, skipLocked),
+    once: (on, skipLocked) => claimLowest(on, network, owner, skipLocked),
     otherwise: async (tx) => {
-      const own = another ? undefined : await ownFixedIp(tx, network.id, instanceId);
-      return own ?? claimFrom(tx, network, { instance_id: instanceId });
+      const own = await ownFixedIp(tx, network.id, instanceId);
+      const keeps =
+        own !== undefined && (interfaceId === undefined || (await allocateFixedIp(tx, own, instanceId, interfaceId)));
+      return keeps ? { ...own, ...owner } : claimFrom(tx, network, owner);
     },
   });
+}
+
+/** What a claim writes. */
+type Owner = Partial<Pick<FixedIpRow, 'allocated' | 'virtual_interface_id'>> &
+  ({ readonly instance_id: number } | { readonly host: string });
+
+function inUseOn(virtualInterfaceId: number): { allocated: true; virtual_interface_id: number } {
+  return { allocated: true, virtual_interface_id: virtualInterfaceId };
 }
 
 /** Undefined when the instance has one already, none is free, or the dialect has no UPDATE … RETURNING. */
 async function claimLowest(
   db: Queryable,
   network: NetworkRow,
-  instanceId: number,
-  another: boolean,
+  owner: Owner & { readonly instance_id: number },
   skipLocked: string,
 ): Promise<FixedIpRow | undefined> {
   if (db.dialect === 'mysql') return undefined;
   const free = freeAddresses(network);
+  const written = Object.keys(owner).map((column) => `${column} = ?`);
   const none = 'NOT EXISTS (SELECT 1 FROM fixed_ips WHERE instance_id = ? AND network_id = ? AND deleted = ?)';
   const [row] = await db.all<FixedIpRow>(
-    `UPDATE fixed_ips SET instance_id = ?, updated_at = ? WHERE id = (SELECT id FROM fixed_ips WHERE ${free.sql} ` +
-      `ORDER BY id LIMIT 1${skipLocked})${another ? '' : ` AND ${none}`} RETURNING *`,
-    [instanceId, db.now(), ...free.params, ...(another ? [] : [instanceId, network.id, false])],
+    `UPDATE fixed_ips SET ${written.join(', ')}, updated_at = ? WHERE id = (SELECT id FROM fixed_ips WHERE ${free.sql} ` +
+      `ORDER BY id LIMIT 1${skipLocked}) AND ${none} RETURNING *`,
+    [...Object.values(owner), db.now(), ...free.params, owner.instance_id, network.id, false],
   );
   return row;
 }
@@ -87,11 +105,7 @@ export async function claimWishedFixedIp(
   });
 }
 
-async function claimFrom(
-  tx: Tx,
-  network: NetworkRow,
-  owner: { instance_id: number } | { host: string },
-): Promise<FixedIpRow | null> {
+async function claimFrom(tx: Tx, network: NetworkRow, owner: Owner): Promise<FixedIpRow | null> {
   const addresses = freeAddresses(network);
   const candidates = (after: number, more: string): Promise<FixedIpRow[]> =>
     tx.all<FixedIpRow>(`SELECT * FROM fixed_ips WHERE ${addresses.sql} AND id > ? ORDER BY id ${more}`, [
@@ -189,8 +203,8 @@ export async function allocateFixedIp(
   virtualInterfaceId: number,
 ): Promise<boolean> {
   if (row.allocated === true && row.virtual_interface_id === virtualInterfaceId) return true;
-  const values = { allocated: true, virtual_interface_id: virtualInterfaceId };
-  return changeWhere(db, 'fixed_ips', values, { id: row.id, instance_id: instanceId });
+  const owned = { id: row.id, instance_id: instanceId };
+  return changeWhere(db, 'fixed_ips', inUseOn(virtualInterfaceId), owned);
 }
 
 /** Takes an instance's address out of use; the row stays the instance's. A repeated call changes nothing. */

@@ -15,6 +15,9 @@ export class Transaction extends Statements implements Tx {
   #connection: Connection | undefined;
   #open = true;
   #failed: DBError | undefined;
+  #sent = 0;
+  /** The COMMIT which left with the last statements. */
+  #ending: Promise<unknown> | undefined;
   /** Statements of one transaction run in the order in which they were sent. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -69,18 +72,33 @@ export class Transaction extends Statements implements Tx {
     await this.#step(async () => {
       let broken = false;
       try {
-        await this.sql.query(this.#connection!, 'COMMIT', [], false);
+        await (this.#ending ?? this.#sendCommit());
         // the server takes back a doomed transaction, and doesn't call that an error
         if (this.#failed !== undefined) throw this.#failed;
       } catch (error) {
         broken = !(await this.#rolledBack());
         const failure = asDbError(this.sql, error);
-        if (failure.reason !== 'lost' || this.sql.neverSent(error)) throw failure;
+        const mayRepeat = this.#ending !== undefined || this.sql.neverSent(error);
+        if (failure.reason !== 'lost' || mayRepeat) throw failure;
         throw new DBError(`${failure.message} (while committing: the outcome is unknown)`, 'unknown');
       } finally {
         await this.#end(broken);
       }
     });
+  }
+
+  async ending<T>(last: () => Promise<T>): Promise<T> {
+    const before = this.#sent;
+    const result = last();
+    if (this.sql.pipelines && this.#sent > before) {
+      this.#ending = this.#sendCommit();
+      this.#ending.catch(() => undefined);
+    }
+    return result;
+  }
+
+  #sendCommit(): Promise<unknown> {
+    return this.sql.query(this.#connection!, 'COMMIT', [], false);
   }
 
   async rollback(): Promise<void> {
@@ -116,8 +134,9 @@ export class Transaction extends Statements implements Tx {
   }
 
   async #now<T>(work: () => Promise<T>): Promise<T> {
-    if (!this.#open) throw new DBError('a statement after the end of its transaction');
+    if (!this.#open || this.#ending) throw new DBError('a statement after the end of its transaction');
     if (this.#failed !== undefined) throw this.#failed;
+    this.#sent += 1;
     try {
       return await this.#step(work);
     } catch (error) {
@@ -146,14 +165,24 @@ export class Transaction extends Statements implements Tx {
     }
   }
 
+  /** False when the server went away meanwhile; locks end with their connection. */
+  async #unlocked(connection: Connection): Promise<boolean> {
+    try {
+      await this.sql.unlock(connection);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** Gives connection and turn back, once. */
   async #end(broken: boolean): Promise<void> {
     if (!this.#open) return;
     this.#open = false;
     try {
       if (this.#connection !== undefined) {
-        if (!broken) await this.sql.unlock(this.#connection);
-        await this.sql.release(this.#connection, broken);
+        const isClean = !broken && (await this.#unlocked(this.#connection));
+        await this.sql.release(this.#connection, !isClean);
       }
     } finally {
       this.endTurn?.();

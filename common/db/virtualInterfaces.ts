@@ -94,6 +94,8 @@ export async function deleteVirtualInterfaces(tx: Tx, instanceId: number): Promi
   const interfaces = await virtualInterfacesOfInstances(tx, [instanceId]);
   if (interfaces.length === 0) return;
   const ids = interfaces.map((row) => row.id);
-  await tx.update('fixed_ips', { virtual_interface_id: null }, `virtual_interface_id IN ${placeholders(ids)}`, ids);
-  await tx.run(`DELETE FROM virtual_interfaces WHERE id IN ${placeholders(ids)}`, ids);
+  await Promise.all([
+    tx.update('fixed_ips', { virtual_interface_id: null }, `virtual_interface_id IN ${placeholders(ids)}`, ids),
+    tx.run(`DELETE FROM virtual_interfaces WHERE id IN ${placeholders(ids)}`, ids),
+  ]);
 }

