@@ -6,6 +6,7 @@ import { changeWhere } from '../db/where.js';
 import { ApiError, InstanceNotFound } from '../errors.js';
 import type { Runtime } from '../runtime/runtime.js';
 import { dbTime, type DbTime } from '../time.js';
+import { together } from '../together.js';
 import type { CloudParts } from './parts.js';
 
 /** Which of an instance's columns tell its state. */
@@ -71,9 +72,7 @@ export async function operateAll(
     };
   });
   const begun = changes.filter(({ before, after }) => before !== after);
-  const told = await Promise.allSettled(begun.map(({ before }) => tell(parts, before, values, operation)));
-  const failed = told.find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  await together(...begun.map(({ before }) => tell(parts, before, values, operation)));
   if (refused !== undefined) throw refused;
   return changes;
 }

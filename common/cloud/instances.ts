@@ -13,6 +13,7 @@ import {
 import type { InstanceRow, InstanceTypeRow } from '../db/rows.js';
 import { errorText, InstanceNotFound, InstanceNotRunning } from '../errors.js';
 import { guestAddressV6 } from '../ipAddress.js';
+import { together } from '../together.js';
 import {
   operateAll,
   refuseLocked,
@@ -98,10 +99,7 @@ export class Instances {
     const rows = await this.requireAll(context, ids);
     const alive = rows.filter((row) => !row.deleted).map((row) => row.id);
     const terminations = await requestTerminations(this.parts.db, alive);
-    const ending = rows.map((row) => this.#end(context, row, terminations.get(row.id)));
-    const failed = (await Promise.allSettled(ending)).find((one) => one.status === 'rejected');
-    if (failed !== undefined) throw failed.reason;
-    return Promise.all(ending);
+    return together(...rows.map((row) => this.#end(context, row, terminations.get(row.id))));
   }
 
   /** Tells the host of an instance which is to end, or does the rest here. */

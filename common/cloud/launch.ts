@@ -92,6 +92,8 @@ export interface Launch {
   readonly kernelId: string | null;
   readonly ramdiskId: string | null;
   readonly type: InstanceTypeRow;
+  /** Of the type, by key. */
+  readonly extraSpecs: Readonly<Record<string, string | null>>;
   readonly keyPair: KeyPair | null;
   /** Milliseconds since the epoch. */
   readonly time: number;
@@ -131,13 +133,8 @@ export function instanceColumns(context: Context, wish: LaunchWish, launch: Laun
 }
 
 /** What schedulers are told (nova 2011.3, nova/compute/api.py): keys and JSON types as Python daemons read them. */
-export function requestSpec(
-  columns: Values<'instances'>,
-  wish: LaunchWish,
-  launch: Launch,
-  extraSpecs: Readonly<Record<string, string | null>>,
-): RequestSpec {
-  const { image, type } = launch;
+export function requestSpec(columns: Values<'instances'>, wish: LaunchWish, launch: Launch): RequestSpec {
+  const { image, type, extraSpecs } = launch;
   return {
     num_instances: 1,
     filter: null,

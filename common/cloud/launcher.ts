@@ -1,7 +1,7 @@
 import type { Context } from '../context.js';
 import { failInstance } from '../db/instanceActions.js';
-import { extraSpecsOf, getInstanceTypeByName } from '../db/instanceTypes.js';
-import { viewInstances, type InstanceFilter, type InstanceView, type KnownParts } from '../db/instanceViews.js';
+import { getInstanceTypeWithSpecs } from '../db/instanceTypes.js';
+import { viewInstances, type InstanceView, type KnownParts } from '../db/instanceViews.js';
 import { findKeyPair, type KeyPair } from '../db/keyPairs.js';
 import { createReservation, type CreatedReservation } from '../db/reservations.js';
 import { defaultGroupName } from '../db/securityGroups.js';
@@ -67,10 +67,7 @@ export class Launcher {
       const items = Object.entries(wish.metadata).map(([key, value]) => ({ key, value }));
       await this.cloud.quotas.checkMetadata(context, items, items.length);
     }
-    const [groups, extraSpecs] = await Promise.all([
-      this.#securityGroups(context, wish.securityGroups),
-      extraSpecsOf(db, launch.type.id),
-    ]);
+    const groups = await this.#securityGroups(context, wish.securityGroups);
 
     const row = instanceColumns(context, wish, launch);
     const { clientToken, ...repeatable } = wish;
@@ -89,12 +86,11 @@ export class Launcher {
       names: (id) => namesOf(id, wish.displayName),
       ...(token === undefined ? {} : { token }),
     });
-    await this.#schedule(context, requestSpec(row, wish, launch, extraSpecs), wish, created);
+    await this.#schedule(context, requestSpec(row, wish, launch), wish, created);
 
     const { reservationId, repeated } = created;
-    const reservation: InstanceFilter = { projectId, reservationId };
     if (repeated) {
-      const all = { ...reservation, deletedSince: terminatedSince(runtime) };
+      const all = { projectId, reservationId, deletedSince: terminatedSince(runtime) };
       return { reservationId, instances: await viewInstances(db, all) };
     }
     const known: KnownParts = {
@@ -104,13 +100,16 @@ export class Launcher {
       metadata: Object.entries(wish.metadata ?? {}).map(([key, value]) => ({ key, value })),
       ...(mappings.length === 0 ? { volumes: [] } : {}),
     };
-    return { reservationId, instances: await viewInstances(db, reservation, known) };
+    // by id: a server which has planned before its tables grew looks through the whole project for a reservation
+    const made = { projectId, ids: created.instanceIds };
+    return { reservationId, instances: await viewInstances(db, made, known) };
   }
 
   /** Everything that a launch names, as the caller may use it. */
   async #resolve(context: Context, wish: LaunchWish): Promise<Launch> {
     const { db, runtime } = this.parts;
-    const type = await getInstanceTypeByName(db, wish.instanceType ?? runtime.flags.default_instance_type);
+    const typeName = wish.instanceType ?? runtime.flags.default_instance_type;
+    const { type, extraSpecs } = await getInstanceTypeWithSpecs(db, typeName);
     const image = await this.#image(context, wish.image);
     this.cloud.images.requireAvailable(image);
     const noKernel = runtime.flags.null_kernel;
@@ -123,6 +122,7 @@ export class Launcher {
       kernelId: kernelId === noKernel ? null : kernelId,
       ramdiskId: ramdiskId === noKernel ? null : ramdiskId,
       type,
+      extraSpecs,
       keyPair: await this.#keyPair(context, wish.keyName),
       time: runtime.clock.now(),
     };

@@ -20,6 +20,29 @@ export async function getInstanceTypeByName(db: Queryable, name: string): Promis
   return row;
 }
 
+/**
+ * A live instance type by its name, with its extra specifications by key, in one statement. Throws
+ * InstanceTypeNotFoundByName.
+ */
+export async function getInstanceTypeWithSpecs(
+  db: Queryable,
+  name: string,
+): Promise<{ type: InstanceTypeRow; extraSpecs: Record<string, string | null> }> {
+  const rows = await db.all<InstanceTypeRow & { spec_key: string | null; spec_value: string | null }>(
+    'SELECT t.*, e."key" AS spec_key, e."value" AS spec_value FROM instance_types t ' +
+      'LEFT JOIN instance_type_extra_specs e ON e.instance_type_id = t.id AND e.deleted = ? ' +
+      'WHERE t.name = ? AND t.deleted = ? ORDER BY t.id, e.id',
+    [false, name, false],
+  );
+  const [first] = rows;
+  if (first === undefined) throw new InstanceTypeNotFoundByName(name);
+  const specs = rows.flatMap(({ id, spec_key: key, spec_value: value }) =>
+    id === first.id && key !== null ? [[key, value] as const] : [],
+  );
+  const { spec_key, spec_value, ...type } = first;
+  return { type, extraSpecs: Object.fromEntries(specs) };
+}
+
 /** Instance types by flavorid; deleted ones as well when `deleted` is 'any'. */
 export async function listInstanceTypes(
   db: Queryable,

@@ -1,8 +1,10 @@
 import { changeClaimed, stillClaimed } from '../../../common/db/instanceClaims.js';
+import { blockDeviceMappingsOf } from '../../../common/db/blockDeviceMappings.js';
 import { findInstance } from '../../../common/db/instances.js';
 import { releaseVolume } from '../../../common/db/volumes.js';
 import { NovaPlainError, errorText } from '../../../common/errors.js';
 import { requireFit } from '../../../common/images/fit.js';
+import { together } from '../../../common/together.js';
 import { disconnectVolume } from '../../../common/volumes/connector.js';
 import { powerState, type MachineSpec } from '../../virt/driver.js';
 import { mapVolumes } from '../volumes/blockDevices.js';
@@ -80,8 +82,8 @@ export async function freeNetwork(build: Build): Promise<void> {
 
 async function mapBlockDevices(build: Build): Promise<void> {
   build.doing = 'A volume could not be attached';
-  await advance(build, 'block_device_mapping');
-  await mapVolumes(build);
+  const mappings = blockDeviceMappingsOf(build.parts.db, build.instance.id);
+  await mapVolumes(build, (await together(advance(build, 'block_device_mapping'), mappings))[1]);
 }
 
 async function disconnectVolumes(build: Build): Promise<void> {
@@ -94,8 +96,8 @@ async function releaseVolumes(build: Build): Promise<void> {
 
 async function spawn(build: Build): Promise<void> {
   build.doing = 'The machine could not be started';
-  await advance(build, 'spawning');
-  await build.parts.driver.spawn(await machineSpec(build), build.signal);
+  const [, spec] = await together(advance(build, 'spawning'), machineSpec(build));
+  await build.parts.driver.spawn(spec, build.signal);
 }
 
 async function destroyMachine(build: Build): Promise<void> {

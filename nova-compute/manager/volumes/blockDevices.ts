@@ -1,4 +1,3 @@
-import { blockDeviceMappingsOf } from '../../../common/db/blockDeviceMappings.js';
 import type { BlockDeviceMappingRow, VolumeRow } from '../../../common/db/rows.js';
 import { claimVolumeForAttach, getVolume } from '../../../common/db/volumes.js';
 import { ApiError, VolumeNotFound } from '../../../common/errors.js';
@@ -7,12 +6,12 @@ import type { Build } from '../building/buildState.js';
 import { createVolumeFromSnapshot } from './snapshotVolume.js';
 
 /**
- * Attaches the volumes which an instance's block device mappings name, and makes those which name a snapshot (nova
+ * Attaches the volumes which block device mappings of an instance name, and makes those which name a snapshot (nova
  * 2011.3, _setup_block_device_mapping). Swap and ephemeral disks are the hypervisor's. Throws VolumeNotFound for a
  * volume of another project, ApiError for one which is not available.
  */
-export async function mapVolumes(build: Build): Promise<void> {
-  for (const mapping of await blockDeviceMappingsOf(build.parts.db, build.instance.id)) {
+export async function mapVolumes(build: Build, mappings: readonly BlockDeviceMappingRow[]): Promise<void> {
+  for (const mapping of mappings) {
     if (mapping.no_device || (mapping.volume_id === null && mapping.snapshot_id === null)) continue;
     build.signal.throwIfAborted();
     await attach(build, mapping.device_name, await volumeOf(build, mapping));
