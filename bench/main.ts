@@ -9,6 +9,7 @@ import { keyPairs } from './lines/keyPairs.js';
 import { rpc } from './lines/rpc.js';
 import { scheduler } from './lines/scheduler.js';
 import { start } from './lines/start.js';
+import { StolenTime } from './stolen.js';
 import { head, table } from './table.js';
 
 const measurements: readonly Measurement[] = [start, instances, keyPairs, rpc, scheduler, growth, embedded, churn];
@@ -49,15 +50,17 @@ async function main(args: readonly string[]): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`bench: ${line}\n`);
   const servers = new Servers();
   const figures: Figure[] = [];
+  const stolen = new StolenTime();
   try {
     for (const measurement of chosen) {
       say(measurement.name);
       figures.push(...(await measurement.run({ servers, say, quick: values.quick ?? false, minutes })));
+      stolen.note(measurement.name);
     }
   } finally {
     await servers.stop();
   }
-  process.stdout.write(`${[...head(benchFlags), '', ...table(figures)].join('\n')}\n`);
+  process.stdout.write(`${[...head(benchFlags, stolen.toString()), '', ...table(figures)].join('\n')}\n`);
   return figures.some((figure) => passes(figure) === false) ? 1 : 0;
 }
 

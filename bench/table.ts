@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { projectRoot } from '../common/projectRoot.js';
 import { passes, type Figure } from './figure.js';
 
-/** The table's head: where and how it was measured; no names of hosts. */
-export function head(flags: readonly string[]): string[] {
+/** The table's head: where and how it was measured, and what a hypervisor took meanwhile; no names of hosts. */
+export function head(flags: readonly string[], stolen: string): string[] {
   const [cpu] = cpus();
   return [
     `Date: ${new Date().toISOString().slice(0, 10)}. Machine: ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ` +
       `${Math.round(totalmem() / 1024 ** 3)} GiB, Linux ${release()}, Node.js ${process.versions.node}.`,
+    '',
+    `Of the CPU time which was wanted the hypervisor gave to others: ${stolen}.`,
     '',
     `Flags: \`${flags.join(' ')}\``,
     '',
