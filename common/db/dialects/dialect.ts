@@ -17,7 +17,8 @@ export interface Result {
 /**
  * What a driver's error means: `unique` a uniqueness constraint; `conflict` a deadlock, serialization failure or lock
  * time-out, or no free connection: the statement (or transaction) left nothing behind and may be sent again; `lost` no
- * server, or not any more; `hopeless` trying again can't help (wrong password, no such database, unreadable file, full disk).
+ * server, or not any more; `hopeless` trying again can't help (wrong password, no such database, unreadable file, full
+ * disk).
  */
 export type FailureKind = 'unique' | 'conflict' | 'lost' | 'hopeless' | 'other';
 
