@@ -53,15 +53,21 @@ async function launch(cloud: BenchCloud, count: number): Promise<{ rate: number;
   });
   await cloud.running(count);
   const seconds = (performance.now() - startedAt) / 1000;
+  const cpu = cpuEach(cloud, cpuBefore, count);
   await cloud.requireWhole(ids);
-  const cpu = [...cloud.cpu()].map(([name, used]) => {
-    const ms = ((used - cpuBefore.get(name)!) / count) * 1000;
-    return `${name} ${ms.toFixed(1)}`;
-  });
   return {
     rate: count / seconds,
-    note: `accepted ${Math.round(count / accepted)}/s; CPU ms each: ${cpu.join(', ')}`,
+    note: `accepted ${Math.round(count / accepted)}/s; ${cpu}`,
   };
+}
+
+/** What each part has used of the CPUs since then, for each of so many instances. */
+function cpuEach(cloud: BenchCloud, before: ReadonlyMap<string, number>, count: number): string {
+  const each = [...cloud.cpu()].map(([name, used]) => {
+    const ms = ((used - before.get(name)!) / count) * 1000;
+    return `${name} ${ms.toFixed(1)}`;
+  });
+  return `CPU ms each: ${each.join(', ')}`;
 }
 
 async function describeAll(bench: Bench, cloud: BenchCloud, count: number): Promise<Figure> {
@@ -108,10 +114,13 @@ async function terminate(cloud: BenchCloud, ids: readonly string[]): Promise<num
 
 async function terminateAll(bench: Bench, cloud: BenchCloud, count: number): Promise<Figure> {
   bench.say(`TerminateInstances of ${count}`);
-  const seconds = await terminate(cloud, await describedIds(cloud));
+  const ids = await describedIds(cloud);
+  const cpuBefore = cloud.cpu();
+  const seconds = await terminate(cloud, ids);
+  const note = cpuEach(cloud, cpuBefore, count);
   const held = await cloud.rows('SELECT id FROM fixed_ips WHERE instance_id IS NOT NULL');
   if (held.length > 0) throw new Error(`${held.length} addresses are held by terminated instances`);
-  return { what: `TerminateInstances of ${count}, until all are gone`, measured: seconds, unit: ' s', most: 6 };
+  return { what: `TerminateInstances of ${count}, until all are gone`, measured: seconds, unit: ' s', most: 6, note };
 }
 
 async function runAtOnce(bench: Bench, cloud: BenchCloud, count: number): Promise<Figure[]> {
