@@ -181,6 +181,23 @@ describe('messages on the wire', function () {
     await connection.close();
   });
 
+  it('of a thousand calls at once share the reply queues which come back', async () => {
+    await party.server('compute', 'cloud1');
+    const { rpc, runtime } = await party.client();
+    const recording = await broker.recordMessages(vhost);
+    const context = adminContext(runtime);
+    const target = rpc.target<EchoRpc>('compute.cloud1');
+    const values = Array.from({ length: 1000 }, (_, value) => value);
+    const answers = await Promise.all(values.map((value) => target.call.echo(context, { value })));
+    expect(answers).to.deep.equal(values);
+    await recording.waitFor(({ body }) => (body as { result?: unknown }).result === values.at(-1));
+    await recording.stop();
+    const ids = recording.messages.flatMap(({ body }) => (body as { _msg_id?: string })._msg_id ?? []);
+    expect(ids).to.have.length(values.length);
+    // a few more than are kept, when the machine is slow
+    expect(new Set(ids).size).to.be.within(100, 500);
+  });
+
   it('which stopped 2011.3 stop nobody here: acknowledged, logged, answered where a caller waits', async () => {
     const { echo, log } = await party.server('volume', 'cloud1');
     const { rpc, runtime } = await party.client();

@@ -32,6 +32,11 @@ interface Pooled extends ReplyQueue {
 const mostQueues = 1000;
 /** Most queues which are kept for later calls. */
 const mostIdle = 100;
+/**
+ * How long a caller who finds so many in use waits for one of them, before another is declared: a declared one costs ten
+ * times the call, and those in use come back soon unless somebody doesn't answer.
+ */
+const patienceMs = 2000;
 /** How long the second message of a null result may take. */
 const endingMs = 10_000;
 
@@ -44,7 +49,7 @@ export class ReplyQueues implements ConnectionUser {
   readonly #open = new Set<Pooled>();
   #idle: Pooled[] = [];
   #opening = 0;
-  readonly #waiting: (() => void)[] = [];
+  #waiting: (() => void)[] = [];
 
   constructor(
     private readonly runtime: Runtime,
@@ -60,9 +65,8 @@ export class ReplyQueues implements ConnectionUser {
 
   /** A queue for one call. Throws MessageNotDelivered when the broker is away for `timeoutMs`. */
   async acquire(timeoutMs: number): Promise<ReplyQueue> {
-    while (this.#idle.length === 0 && this.#open.size + this.#opening >= mostQueues) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    }
+    if (this.#scarce(mostIdle)) await this.#freed(Math.min(patienceMs, timeoutMs));
+    while (this.#scarce(mostQueues)) await this.#freed();
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
     this.#opening += 1;
@@ -71,6 +75,26 @@ export class ReplyQueues implements ConnectionUser {
     } finally {
       this.#opening -= 1;
     }
+  }
+
+  #scarce(most: number): boolean {
+    return this.#idle.length === 0 && this.#open.size + this.#opening >= most;
+  }
+
+  /** Waits, in the order of the callers, until a queue comes back or is gone, or so long. */
+  #freed(ms?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        timer?.cancel();
+        resolve();
+      };
+      const giveUp = (): void => {
+        this.#waiting = this.#waiting.filter((other) => other !== wake);
+        resolve();
+      };
+      const timer = ms === undefined ? undefined : this.runtime.after(ms, giveUp);
+      this.#waiting.push(wake);
+    });
   }
 
   /** Gives a queue back; `rest` says what may still arrive on it. */
