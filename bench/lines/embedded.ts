@@ -5,6 +5,7 @@ import { textsOf } from '../../simulate/ec2Client.js';
 import { BenchClient, inParallel } from '../client.js';
 import { benchFlags, cpuSeconds, residentMegabytes, threadCpuSeconds, type Counts } from '../cloud.js';
 import type { Bench, Measurement } from '../figure.js';
+import { medianBy } from '../median.js';
 import { rawInstancesPerSecond } from '../raw/sqlite.js';
 import { describeTime } from './instances.js';
 
@@ -21,12 +22,12 @@ export const embedded: Measurement = {
     for (let number = bench.quick ? 1 : 3; number > 0; number -= 1) clouds.push(await oneCloud(bench, count));
     bench.say('the same statements with sqlite3 alone');
     const raw = `sqlite3: the statements of ${Math.round(await rawInstancesPerSecond(count))}/s`;
-    const { rate, note: cost } = median(clouds, (cloud) => cloud.rate);
+    const { rate, note: cost } = medianBy(clouds, (cloud) => cloud.rate);
     const each = (rateOf: (cloud: OneCloud) => number): string =>
       clouds.map((cloud) => Math.round(rateOf(cloud))).join(', ');
     const note = clouds.length > 1 ? `of ${each((cloud) => cloud.rate)}; ${cost}` : cost;
-    const first = median(clouds, ({ firstRate }) => firstRate).firstRate;
-    const describe = median(clouds, ({ describeMs }) => describeMs).describeMs;
+    const first = medianBy(clouds, ({ firstRate }) => firstRate).firstRate;
+    const describe = medianBy(clouds, ({ describeMs }) => describeMs).describeMs;
     return [
       { what: 'npm start serves', measured: Math.max(...clouds.map(({ start }) => start)), unit: ' s', most: 5 },
       {
@@ -74,11 +75,6 @@ async function oneCloud(bench: Bench, count: number): Promise<OneCloud> {
   } finally {
     await cloud.stop();
   }
-}
-
-/** The middle one of an odd number. */
-function median<T>(list: readonly T[], by: (one: T) => number): T {
-  return [...list].sort((one, other) => by(one) - by(other))[(list.length - 1) / 2]!;
 }
 
 /** Waits as the client of five processes does, by looking into the database: a thousand described instances would cost more than an instance. */

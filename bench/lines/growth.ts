@@ -1,6 +1,7 @@
 import { BenchClient } from '../client.js';
 import { BenchCloud } from '../cloud.js';
 import type { Bench, Figure, Measurement } from '../figure.js';
+import { median } from '../median.js';
 
 const otherProject = 'others';
 /** Instances of one of the hosts which hold what is there already. */
@@ -37,10 +38,6 @@ async function measure(bench: Bench, cloud: BenchCloud): Promise<Map<string, num
   const divisor = bench.quick ? 10 : 1;
   await timesOf(cloud, warmUp / divisor);
   return new Map([...(await timesOf(cloud, rounds / divisor))].map(([what, all]) => [what, median(all)]));
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
 }
 
 async function timesOf(cloud: BenchCloud, count: number): Promise<Map<string, number[]>> {

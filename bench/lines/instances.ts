@@ -2,6 +2,7 @@ import { textsOf } from '../../simulate/ec2Client.js';
 import { BenchClient, inParallel } from '../client.js';
 import { BenchCloud } from '../cloud.js';
 import type { Bench, Figure, Measurement } from '../figure.js';
+import { median } from '../median.js';
 
 /**
  * Two lives of a thousand instances, run one by one, the second of them described and terminated; then 200 at once; then
@@ -93,7 +94,7 @@ export async function describeTime(
   client.close();
   const running = textsOf(xml, 'name').filter((name) => name === 'running').length;
   if (running !== count) throw new Error(`DescribeInstances showed ${running} running instances instead of ${count}`);
-  return { ms: times.slice(5).sort((a, b) => a - b)[10]!, bytes: xml.length };
+  return { ms: median(times.slice(5)), bytes: xml.length };
 }
 
 async function describedIds(cloud: BenchCloud): Promise<string[]> {
