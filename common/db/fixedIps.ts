@@ -11,7 +11,7 @@ const candidatesAtATime = 16;
 
 /**
  * Gives an instance the lowest free address of a network; null when none is free. An instance which has an address in
- * the network already gets that one again, unless `another` is true. With `interfaceId` the address is in use on that
+ * the network already gets that one again, unless it is to be `another`. With `interfaceId` the address is in use on that
  * interface then. Racing callers get different addresses: the claim is a conditional UPDATE, repeated on the next
  * candidate while others win. Network, broadcast and gateway addresses are never given, even where a row is not reserved
  * (nova 2011.3 forgot the broadcast address).
@@ -20,16 +20,16 @@ export async function claimFixedIp(
   db: Db,
   network: NetworkRow,
   instanceId: number,
-  options: { another?: boolean; interfaceId?: number } = {},
+  options: { readonly another: true } | { readonly interfaceId?: number } = {},
 ): Promise<FixedIpRow | null> {
-  const { another = false, interfaceId } = options;
-  const owner = { instance_id: instanceId, ...(interfaceId === undefined ? {} : inUseOn(interfaceId)) };
-  if (another) {
+  if ('another' in options) {
     return db.transaction(async (tx) => {
       await lockAddressesOf(tx, instanceId);
-      return claimFrom(tx, network, owner);
+      return claimFrom(tx, network, { instance_id: instanceId });
     });
   }
+  const { interfaceId } = options;
+  const owner = { instance_id: instanceId, ...(interfaceId === undefined ? {} : inUseOn(interfaceId)) };
   return inOneStatement<FixedIpRow | null>(db, {
     lock: (tx) => lockAddressesOf(tx, instanceId),
     once: (on, skipLocked) => claimLowest(on, network, owner, skipLocked),

@@ -58,7 +58,10 @@ async function reserveIfRoom(
   host: string,
   maxCores: number | null,
 ): Promise<boolean> {
-  const used = '(SELECT COALESCE(SUM(o.vcpus), 0) FROM instances o WHERE o.host = ? AND o.deleted = ? AND o.id <> ?)';
+  // a derived table: MySQL can't look at a table which it changes, but at what it has made of it before
+  const used =
+    '(SELECT held.vcpus FROM (SELECT COALESCE(SUM(o.vcpus), 0) AS vcpus FROM instances o ' +
+    'WHERE o.host = ? AND o.deleted = ? AND o.id <> ?) held)';
   const [room, roomParams]: [string, SqlValue[]] =
     maxCores === null ? ['', []] : [` AND ${used} <= ?`, [host, false, instance.id, maxCores - (instance.vcpus ?? 0)]];
   const expected = where<InstanceRow>({

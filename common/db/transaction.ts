@@ -156,10 +156,11 @@ export class Transaction extends Statements implements Tx {
     });
   }
 
+  /** Whether its connection serves others afterwards; one which answers may still have statements prepared for old tables. */
   async #rolledBack(): Promise<boolean> {
     try {
       await this.sql.query(this.#connection!, 'ROLLBACK', [], false);
-      return true;
+      return this.#failed?.reason !== 'lost';
     } catch {
       return false;
     }

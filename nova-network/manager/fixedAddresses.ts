@@ -14,7 +14,7 @@ import {
   releaseFixedIp,
   unlessNeeded,
 } from '../../common/db/fixedIps.js';
-import type { Queryable, Tx } from '../../common/db/db.js';
+import type { Tx } from '../../common/db/db.js';
 import { floatingIpsOfFixedIps } from '../../common/db/floatingIps.js';
 import { findInstance, findInstanceState, getInstance } from '../../common/db/instances.js';
 import { getNetwork, networksByIds } from '../../common/db/networks.js';
@@ -155,7 +155,7 @@ export class FixedAddresses {
     const row = rows.find((one) => one.address === address);
     if (row === undefined) throw new FixedIpNotFoundForSpecificInstance(instanceId, address);
     await this.#free(context, [row], instanceId, (work) => this.work.db.transaction(work));
-    await this.#disassociate(this.work.db, [row], instanceId);
+    await this.work.db.transaction((tx) => this.#disassociate(tx, [row], instanceId));
   }
 
   /**
@@ -254,12 +254,17 @@ export class FixedAddresses {
     const { db, kind } = this.work;
     const kept = vpn ? kind.vpnAddress(network) : null;
     const wished = kept ?? address;
-    if (wished === null) {
-      const row = await claimFixedIp(db, network, instanceId, { another, interfaceId });
+    if (wished === null && !another) {
+      const row = await claimFixedIp(db, network, instanceId, { interfaceId });
       if (row === null) throw new NoMoreFixedIps();
       return row;
     }
-    const row = await claimWishedFixedIp(db, network, wished, instanceId, { reserved: kept !== null });
+    // in two steps: whoever asks again after a doubt gets one more, and the first is swept as long as it isn't in use
+    const row =
+      wished === null
+        ? await claimFixedIp(db, network, instanceId, { another: true })
+        : await claimWishedFixedIp(db, network, wished, instanceId, { reserved: kept !== null });
+    if (row === null) throw new NoMoreFixedIps();
     if (!(await allocateFixedIp(db, row, instanceId, interfaceId))) throw new FixedIpNotFoundForInstance(instanceId);
     return { ...row, allocated: true, virtual_interface_id: interfaceId };
   }
@@ -275,9 +280,9 @@ export class FixedAddresses {
   }
 
   /** Back to the pool with what is out of use, unless the end of its lease is to be waited for. */
-  async #disassociate(db: Queryable, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
+  async #disassociate(tx: Tx, rows: readonly FixedIpRow[], instanceId: number): Promise<void> {
     if (this.work.kind.hasDhcp) return;
-    for (const row of rows) await disassociateFixedIp(db, row.id, instanceId);
+    for (const row of rows) await disassociateFixedIp(tx, row.id, instanceId);
   }
 
   /**

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chownSync, rmSync } from 'node:fs';
+import { chownSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import mysql from 'mysql2/promise';
 import { accountOf, freePort, ServerProcess } from './serverProcess.js';
@@ -38,6 +38,8 @@ export class Mariadb {
       port,
       'bind-address': '127.0.0.1',
       'innodb-flush-log-at-trx-commit': 2,
+      'general-log': 1,
+      'general-log-file': join(folder, 'statements'),
     };
     const args = ['--no-defaults', ...Object.entries(settings).map(([name, value]) => `--${name}=${value}`)];
     const mariadb = new Mariadb(port, folder, new ServerProcess('/usr/sbin/mariadbd', args, { account }));
@@ -86,6 +88,12 @@ export class Mariadb {
     }
   }
 
+  /** Those of the statements it was sent which a MySQL would refuse (error 1093), as MariaDB did until 10.3. */
+  statementsForMariadbAlone(): string[] {
+    const lines = readFileSync(join(this.folder, 'statements'), 'utf8').matchAll(/ (?:Query|Execute)\t(.*)$/gm);
+    return [...new Set([...lines].map(([, statement]) => statement!))].filter(looksAtWhatItChanges);
+  }
+
   /** Stops it when it runs, and starts it again on the same data. */
   async restart(): Promise<void> {
     await this.process.end();
@@ -103,6 +111,22 @@ export class Mariadb {
   }
 }
 
+/** Whether an UPDATE or DELETE has a subquery of its own table, other than within a derived table. */
+function looksAtWhatItChanges(statement: string): boolean {
+  const table = /^\s*(?:UPDATE|DELETE FROM)\s+[`"]?(\w+)/i.exec(statement)?.[1];
+  if (table === undefined) return false;
+  const subqueries = withoutDerivedTables(statement.slice(statement.search(/\b(?:SET|WHERE)\b/i)));
+  return new RegExp(`\\b(?:FROM|JOIN)\\s+[\`"]?${table}\\b`, 'i').test(subqueries);
+}
+
+function withoutDerivedTables(sql: string): string {
+  const start = /\b(?:FROM|JOIN)\s+\(/i.exec(sql);
+  if (start === null) return sql;
+  let end = start.index + start[0].length;
+  for (let depth = 1; depth > 0 && end < sql.length; end += 1) depth += { '(': 1, ')': -1 }[sql[end]!] ?? 0;
+  return `${sql.slice(0, start.index)} ${withoutDerivedTables(sql.slice(end))}`;
+}
+
 let shared: Promise<Mariadb> | undefined;
 
 /** The MariaDB of this run of mocha; started at the first use, stopped at the end. */
@@ -111,7 +135,11 @@ export function mariadb(): Promise<Mariadb> {
   return shared;
 }
 
-after(async function stopMariadb() {
+after('no statement of any test is for MariaDB alone', async function () {
   this.timeout(60_000);
-  await (await shared?.catch(() => undefined))?.stop();
+  const server = await shared?.catch(() => undefined);
+  if (server === undefined) return;
+  const refused = server.statementsForMariadbAlone();
+  await server.stop();
+  if (refused.length > 0) throw new Error(`MySQL would refuse ${refused.slice(0, 5).join('\n')}`);
 });

@@ -160,4 +160,19 @@ describe('nova-network: killed between two writes', () => {
     );
     expect(ended).to.be.greaterThan(1);
   });
+
+  it('removes an address within transactions, which are repeated where a connection is lost', async () => {
+    const id = await cloud.instance();
+    await allocate(manager(), id);
+    const repeating = new Proxy(cloud.db, {
+      get(target, key) {
+        if (key === 'update') return () => Promise.reject(new Error('a write of its own is not repeated'));
+        const member: unknown = Reflect.get(target, key, target);
+        return typeof member === 'function' ? (member as () => unknown).bind(target) : member;
+      },
+    });
+    const args = { instance_id: id, address: '10.0.0.2' };
+    await manager(repeating).handlers.remove_fixed_ip_from_instance(context, args, delivery);
+    expect((await held(id)).slice(0, 2)).to.deep.equal([1, 1]);
+  });
 });

@@ -98,7 +98,8 @@ describe('nova-network beside one of 2011.3', () => {
     expect(await call._rpc_allocate_fixed_ip(context, args)).to.equal(null);
     const writes = await cloud.takeWrites();
     expect(writes.map(({ table, set }) => [table, set])).to.deep.equal([
-      ['fixed_ips', { instance_id: id, allocated: 1, virtual_interface_id: vifId }],
+      ['fixed_ips', { instance_id: id }],
+      ['fixed_ips', { allocated: 1, virtual_interface_id: vifId }],
     ]);
     await call._rpc_allocate_fixed_ip(context, { ...args, another: false });
     expect(await cloud.takeWrites()).to.deep.equal([]);
