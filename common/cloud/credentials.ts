@@ -19,6 +19,9 @@ interface Endpoints {
   readonly osHost: string;
 }
 
+/** The mode of what holds a secret, once it is unpacked. */
+const ownersAlone = 0o600;
+
 /** What users take home: rc files, keys, certificates (nova 2011.3, nova/auth/manager.py get_credentials). */
 export class Credentials {
   constructor(
@@ -51,11 +54,11 @@ export class Credentials {
     const entries: ZipEntry[] = [];
     for (const endpoints of this.#regions()) {
       const name = flags.credential_rc_file.replaceAll('%s', endpoints.region);
-      entries.push({ name, data: await this.#render(user, projectId, endpoints) });
+      entries.push({ name, data: await this.#render(user, projectId, endpoints), mode: ownersAlone });
     }
     const issued = await this.authority.issueForUser(userId, projectId);
     await recordCertificate(db, { userId, projectId, fileName: issued.fileName });
-    entries.push({ name: flags.credential_key_file, data: issued.privateKey, mode: 0o600 });
+    entries.push({ name: flags.credential_key_file, data: issued.privateKey, mode: ownersAlone });
     entries.push({ name: flags.credential_cert_file, data: issued.certificate });
     const vpn = await this.#vpnClient(projectId);
     if (vpn !== null) entries.push({ name: flags.credential_vpn_file, data: vpn });

@@ -58,7 +58,11 @@ describe('Credentials', () => {
     const [rc, key, certificate, authority] = entries.map((entry) => entry.text);
     expect(rc).to.contain('EC2_ACCESS_KEY="dkey:demo"').and.to.contain('EC2_SECRET_KEY="d\\"secret"');
     expect(rc).to.contain('EC2_URL="http://api.example.org:8773/services/Cloud"');
-    expect(entries[1]!.mode).to.equal(0o600);
+    const secrets = entries.filter(({ text }) => /PRIVATE KEY|SECRET_KEY=/.test(text));
+    expect(secrets.map(({ name, mode }) => [name, mode])).to.deep.equal([
+      ['novarc', 0o600],
+      ['pk.pem', 0o600],
+    ]);
     const issued = new X509Certificate(certificate!.slice(certificate!.indexOf('-----BEGIN')));
     expect(issued.publicKey.equals(createPublicKey(createPrivateKey(key!)))).to.equal(true);
     expect(issued.verify(new X509Certificate(authority!).publicKey)).to.equal(true);
@@ -72,8 +76,14 @@ describe('Credentials', () => {
     const vpn = { vpn_public_address: '192.0.2.9', vpn_public_port: 1000 };
     await rules.db.insert('networks', { project_id: 'demo', injected: false, multi_host: false, ...vpn });
     const entries = entriesOf(await credentials.zip('demo', 'demo'));
-    const names = ['eastrc', 'westrc', 'pk.pem', 'cert.pem', 'nova-vpn.conf', 'cacert.pem'];
-    expect(entries.map((entry) => entry.name)).to.deep.equal(names);
+    expect(entries.map(({ name, mode }) => [name, mode])).to.deep.equal([
+      ['eastrc', 0o600],
+      ['westrc', 0o600],
+      ['pk.pem', 0o600],
+      ['cert.pem', 0o644],
+      ['nova-vpn.conf', 0o644],
+      ['cacert.pem', 0o644],
+    ]);
     expect(entries[1]!.text).to.contain('NOVA_URL="http://w.example.org:8774/v1.1/"');
     expect(entries[4]!.text)
       .to.match(/^remote 192\.0\.2\.9 1000$/m)

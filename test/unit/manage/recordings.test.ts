@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CertificateAuthority } from '../../../common/crypto/ca.js';
 import { openDatabase } from '../../../common/db/database.js';
@@ -240,6 +240,23 @@ describe('nova-manage as recorded', () => {
     ).to.deep.equal(wished);
   });
 
+  it('writes what holds secrets for its owner alone, also in place of a file which all could read', async () => {
+    await new CertificateAuthority(environment.runtime).ensureRoot();
+    const commands = {
+      novarc: ['project', 'environment', 'proj', 'admin'],
+      'nova.zip': ['project', 'zipfile', 'proj', 'admin'],
+    };
+    for (const [name, words] of Object.entries(commands)) {
+      for (const before of ['nothing', 'a file']) {
+        const path = join(home, name);
+        if (before === 'a file') chmodSync(path, 0o644);
+        expect(await run([...words, path]), out.join('\n')).to.equal(0);
+        expect(statSync(path).mode & 0o777, `${name}, where ${before} was`).to.equal(0o600);
+        expect(readdirSync(home).filter((other) => other.startsWith(name))).to.deep.equal([name]);
+      }
+    }
+  });
+
   it('exports what a Keystone imports', async () => {
     await run(['role', 'add', 'alice', 'netadmin', 'web']);
     await run(['shell', 'export']);
@@ -254,6 +271,7 @@ describe('nova-manage as recorded', () => {
     const lines = out;
     await run(['shell', 'export', `--filename=${path}`]);
     expect(readFileSync(path, 'utf8').split('\n')).to.deep.equal([...lines, '']);
+    expect(statSync(path).mode & 0o777).to.equal(0o600);
   });
 
   it('runs a script with the database at hand', async () => {
