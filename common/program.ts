@@ -1,6 +1,5 @@
 import { dirname } from 'node:path';
 import { errorText, NovaError } from './errors.js';
-import { shownCommandLine } from './flags/commandLine.js';
 import { dumpFlags } from './flags/dump.js';
 import { defaultFlagFiles } from './flags/files.js';
 import type { FlagName, Flags } from './flags/flags.js';
@@ -9,6 +8,7 @@ import { parseFlags, type ParsedFlags } from './flags/parse.js';
 import { flagsFrom } from './flags/values.js';
 import { logFileOf, openLog } from './log/open.js';
 import type { NovaLog } from './log/novaLog.js';
+import { hideSecrets } from './processTitle.js';
 import { novaVersion, productVersion } from './projectRoot.js';
 import { RealRuntime } from './runtime/real.js';
 import { within } from './service/timers.js';
@@ -73,13 +73,6 @@ export async function runProgram(options: ProgramOptions): Promise<void> {
     return;
   }
   await new ProgramRun(options, opened.flags, opened.log).run(opened.parsed);
-}
-
-/** Takes secrets which were given as flags out of what `ps` shows of this process. */
-function hideSecrets(): void {
-  const words = [process.argv0, ...process.execArgv, ...process.argv.slice(1)];
-  const shown = shownCommandLine(words);
-  if (shown.some((word, index) => word !== words[index])) process.title = shown.join(' ');
 }
 
 function flagFiles(options: ProgramOptions): string[] {

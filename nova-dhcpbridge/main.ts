@@ -5,6 +5,7 @@ import { StartupError } from '../common/errors.js';
 import type { Flags } from '../common/flags/flags.js';
 import { openLog } from '../common/log/open.js';
 import type { NovaLog } from '../common/log/novaLog.js';
+import { hideSecrets } from '../common/processTitle.js';
 import { RealRuntime } from '../common/runtime/real.js';
 import { bridge, type BridgeEnvironment } from './bridge.js';
 
@@ -22,6 +23,7 @@ const impatience = { sql_max_retries: 1, rabbit_max_retries: 1 };
  * bin/nova-dhcpbridge). On stdout are leases and nothing else.
  */
 export async function main(argv: readonly string[]): Promise<number> {
+  hideSecrets();
   const { env } = process; // dnsmasq says by its environment what it is for
   let parsed: ParsedFlags;
   let flags: Flags;

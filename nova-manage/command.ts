@@ -27,6 +27,8 @@ export interface Argument {
   readonly help: string;
   /** An option without a value; never positional. */
   readonly isSwitch?: boolean;
+  /** Its value is nobody's to see in a process list. */
+  readonly secret?: boolean;
 }
 
 /** The values of a command's arguments by name; a switch which is on is `true`. */
@@ -123,6 +125,28 @@ export function readArguments(command: Command, argv: readonly string[]): Argume
   return values;
 }
 
+/** What follows the action as a process list may show it: the values of secret arguments masked, however they are given. */
+export function shownArguments(command: Command, argv: readonly string[]): string[] {
+  const slots = command.arguments.filter((argument) => !argument.isSwitch);
+  const masked = (argument: Argument | undefined, value: string): string => (argument?.secret ? '***' : value);
+  let place = 0;
+  let awaiting: Argument | undefined;
+  return argv.map((word) => {
+    if (awaiting !== undefined) {
+      const argument = awaiting;
+      awaiting = undefined;
+      return masked(argument, word);
+    }
+    if (word === '--') return word;
+    if (!word.startsWith('--')) return masked(slots[place++], word);
+    const [option, inline] = splitOption(word);
+    const argument = optionsLike(slots, option)[0];
+    if (inline !== undefined) return `${option}=${masked(argument, inline)}`;
+    awaiting = argument;
+    return word;
+  });
+}
+
 function splitOption(word: string): [string, string | undefined] {
   const equals = word.indexOf('=');
   return equals < 0 ? [word, undefined] : [word.slice(0, equals), word.slice(equals + 1)];
@@ -130,14 +154,18 @@ function splitOption(word: string): [string, string | undefined] {
 
 /** The argument of an option, or of an unambiguous beginning of one. */
 function findOption(known: readonly Argument[], option: string): Argument {
-  const exact = known.find((argument) => argument.option === option);
-  if (exact) return exact;
-  const matches = known.filter((argument) => argument.option?.startsWith(option));
+  const matches = optionsLike(known, option);
   if (matches.length > 1) {
     throw new OptionError(`ambiguous option: ${option} (${matches.map((argument) => argument.option).join(', ')}?)`);
   }
   if (matches.length === 0) throw new OptionError(`no such option: ${option}`);
   return matches[0]!;
+}
+
+/** The argument whose option this is, else all whose options begin so. */
+function optionsLike(known: readonly Argument[], option: string): Argument[] {
+  const exact = known.find((argument) => argument.option === option);
+  return exact ? [exact] : known.filter((argument) => argument.option?.startsWith(option));
 }
 
 /** Usage and options, as 2011.3 prints them. */

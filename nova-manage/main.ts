@@ -9,12 +9,13 @@ import { flagsFrom } from '../common/flags/values.js';
 import { fullHelp, shortHelp } from '../common/flags/help.js';
 import { createImageService } from '../common/images/client.js';
 import { openLog } from '../common/log/open.js';
+import { hideSecrets } from '../common/processTitle.js';
 import { novaVersion, productVersion } from '../common/projectRoot.js';
 import type { Rpc } from '../common/rpc/rpc.js';
 import type { Transport } from '../common/rpc/transport.js';
 import { RealRuntime } from '../common/runtime/real.js';
 import type { ManageEnvironment } from './command.js';
-import { manage, type ManageOutput } from './manage.js';
+import { manage, type ManageOutput, shownWords } from './manage.js';
 
 const usage = {
   binary: 'nova-manage',
@@ -32,8 +33,10 @@ export async function main(argv: readonly string[]): Promise<number> {
   };
   let parsed: ParsedFlags;
   let closing: () => Promise<void> = async () => undefined;
+  hideSecrets();
   try {
     parsed = parse(argv);
+    hideSecrets(shownWords(parsed.positionals));
     if (parsed.show !== null) {
       output.out(
         parsed.show === 'version' ? `nova-manage ${productVersion()} (Nova ${novaVersion})` : helpText(parsed.show),

@@ -12,6 +12,7 @@ import {
   type ManageEnvironment,
   OptionError,
   readArguments,
+  shownArguments,
 } from './command.js';
 import { versionText } from './version.js';
 
@@ -50,6 +51,16 @@ export async function manage(
   return runCommand(categoryName, chosen.action, chosen.command, chosen.words, environment, output);
 }
 
+/** The words after the global flags as a process list may show them: the values of secret arguments masked. */
+export function shownWords(words: readonly string[]): string[] {
+  const [categoryWord = '', actionWord = '', ...rest] = words;
+  const [categoryName] = namesLike(categoryWord, Object.keys(categories));
+  const commands = categoryName === undefined ? {} : categories[categoryName]!.commands;
+  const [action] = namesLike(actionWord, Object.keys(commands));
+  const shown = action === undefined ? rest : shownArguments(commands[action]!, rest);
+  return [...words.slice(0, 2), ...shown];
+}
+
 function chooseAction(
   categoryName: string,
   category: Category,
@@ -71,14 +82,19 @@ function chooseAction(
 
 /** The one name which begins with the word, in any case; an exact match is preferred. Says so when there isn't one. */
 function match(word: string, names: readonly string[], output: ManageOutput): string | undefined {
-  const lower = word.toLowerCase();
-  const found = names
-    .filter((name) => name === lower)
-    .concat(names.filter((name) => name !== lower && name.startsWith(lower)));
-  if (found[0] === lower || found.length === 1) return found[0];
+  const found = namesLike(word, names);
+  if (found[0] === word.toLowerCase() || found.length === 1) return found[0];
   output.out(found.length === 0 ? `${word} does not match any options:` : `${word} matched multiple options:`);
   (found.length === 0 ? names : found).forEach((name) => output.out(`\t${name}`));
   return undefined;
+}
+
+/** The names which begin with the word, in any case; an exact match is the first. */
+function namesLike(word: string, names: readonly string[]): string[] {
+  const lower = word.toLowerCase();
+  return names
+    .filter((name) => name === lower)
+    .concat(names.filter((name) => name !== lower && name.startsWith(lower)));
 }
 
 async function runCommand(

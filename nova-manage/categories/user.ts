@@ -12,8 +12,8 @@ import {
 } from '../command.js';
 
 const name: Argument = { name: 'name', option: '--name', required: true, help: 'User name' };
-const access: Argument = { name: 'access', option: '--access', help: 'Access' };
-const secret: Argument = { name: 'secret', option: '--secret', help: 'Secret' };
+const access: Argument = { name: 'access', option: '--access', help: 'Access', secret: true };
+const secret: Argument = { name: 'secret', option: '--secret', help: 'Secret', secret: true };
 
 function printExports(environment: ManageEnvironment, values: ArgumentValues, user: User): void {
   const data = { name: user.id, access: user.access_key, secret: user.secret_key };

@@ -1,5 +1,7 @@
 import { expect } from 'chai';
+import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { startEmbeddedCloud, startProcessCloud } from '../support/cloud.js';
 import { CloudWatch } from '../support/cloudWatch.js';
@@ -85,6 +87,44 @@ describe('secrets', function () {
     }
   });
 
+  it('which are given to a command are in no process list', async () => {
+    const folder = temporaryFolder('ps');
+    // database and broker in one, which keep everybody waiting
+    const silent = createServer((socket) => socket.on('error', () => undefined).resume());
+    await once(silent.listen(0, '127.0.0.1'), 'listening');
+    const { port } = silent.address() as AddressInfo;
+    const plain = ['--rabbit_host=127.0.0.1', `--rabbit_port=${port}`, `--state_path=${folder}`];
+    const secret = [
+      '--rabbit_password=hunter2',
+      '--sql_connection',
+      `postgresql://nova:hunter2@127.0.0.1:${port}/nova`,
+    ];
+    const masked = ['--rabbit_password=***', '--sql_connection', `postgresql://***@127.0.0.1:${port}/nova`];
+    const commands = [
+      ['nova-manage', 'user create alice hunter2-access hunter2-secret', 'user create alice *** ***'],
+      ['nova-manage', 'user admin --sec hunter2-s --access=hunter2-a bob', 'user admin --sec *** --access=*** bob'],
+      ['nova-manage', 'us MOD --is T carol hunter2-a hunter2-s', 'us MOD --is T carol *** ***'],
+      ['nova-dhcpbridge', 'add 02:16:3e:00:00:01 10.0.0.3', 'add 02:16:3e:00:00:01 10.0.0.3'],
+    ] as const;
+    try {
+      for (const [binary, words, wished] of commands) {
+        const arrived = once(silent, 'connection');
+        const command = new DaemonProcess(binary, [...plain, ...secret, ...words.split(' ')]);
+        try {
+          await Promise.race([arrived, ended(command)]);
+          const shown = readFileSync(`/proc/${command.pid}/cmdline`, 'utf8');
+          expect(shown).to.contain([binary, ...plain, ...masked, wished].join(' '));
+          expect(shown).not.to.contain('hunter2');
+        } finally {
+          await command.kill();
+        }
+      }
+    } finally {
+      silent.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
   it('of a cloud in one process are in files of their owner alone', async () => {
     const cloud = await startEmbeddedCloud(['--verbose']);
     try {
@@ -114,6 +154,12 @@ describe('secrets', function () {
     }
   });
 });
+
+/** Throws, with its output, when a command ends. */
+async function ended(command: DaemonProcess): Promise<never> {
+  await command.ended();
+  throw new Error(`${command.binary} ended:\n${command.output}`);
+}
 
 function filesBelow(folder: string): string[] {
   return readdirSync(folder, { recursive: true, withFileTypes: true })
