@@ -184,6 +184,10 @@ export const flagModules = {
     images_listen: string('0.0.0.0', 'bind address of the image registry', { ours: true }),
     images_listen_port: integer(9292, 'bind port of the image registry; 0 = a free one', { ours: true }),
     images_path: string('$state_path/images', 'files of the image registry', { ours: true }),
+    images_max_size: integer(20 * 1024 * 1024 * 1024, 'bytes of the largest image which the registry takes', {
+      minimum: 1,
+      ours: true,
+    }),
     s3_host: string('$my_ip', 'objectstore'),
     s3_port: integer(3333, "objectstore's port"),
     s3_dmz: string('$my_ip', 'objectstore as instances see it'),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Duplicate, ImageNotFound, Invalid } from '../../common/errors.js';
+import { BodyTooLarge } from '../../common/http/door.js';
 import type { Image, ImageFields } from '../../common/images/imageService.js';
 import { Lanes } from '../../common/lanes.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
@@ -70,7 +71,8 @@ export class ImageStore {
 
   /**
    * Registers an image: `queued` without bits, else `active` when they are all there. Throws Invalid for an unknown
-   * format or bits which are not as expected, Duplicate for an id which was used before.
+   * format or bits which are not as expected, Duplicate for an id which was used before, BodyTooLarge for more bits than
+   * the flag images_max_size: what was written of them is gone then, and the image is `killed`.
    */
   async create(
     fields: ImageFields & { id?: string },
@@ -99,7 +101,10 @@ export class ImageStore {
     return data === undefined ? image : this.#save(image, data, expected);
   }
 
-  /** Changes an image; with `purge`, properties which are not named go. Bits may be given once, while `queued`. */
+  /**
+   * Changes an image; with `purge`, properties which are not named go. Bits may be given once, while `queued`. Throws as
+   * {@link create} does, and ImageNotFound.
+   */
   async update(
     id: string,
     fields: ImageFields,
@@ -131,11 +136,13 @@ export class ImageStore {
 
   async #save(image: Image, data: AsyncIterable<Uint8Array>, expected: ExpectedData): Promise<Image> {
     const md5 = createHash('md5');
+    const limit = this.runtime.flags.images_max_size;
     let size = 0;
     const counted = async function* (): AsyncIterable<Uint8Array> {
       for await (const chunk of data) {
-        md5.update(chunk);
         size += chunk.length;
+        if (size > limit) throw new BodyTooLarge(limit);
+        md5.update(chunk);
         yield chunk;
       }
     };

@@ -5,7 +5,7 @@ import { Duplicate, errorText, ImageNotFound, Invalid } from '../../common/error
 import type { Image, ImageFields } from '../../common/images/imageService.js';
 import { briefImageJson, imageHeaders, imageJson, isTrue, readImageHeaders } from '../../common/images/wire.js';
 import type { Logger } from '../../common/log.js';
-import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
+import { BodyTooLarge, type DoorRequest, type DoorResponse, type HttpDoor } from '../../common/http/door.js';
 import { type ExpectedData, ImageStore } from './imageStore.js';
 import { listImages } from './listing.js';
 
@@ -16,7 +16,8 @@ import { listImages } from './listing.js';
  */
 export async function imagesDoor(parts: Pick<DaemonParts, 'runtime'>): Promise<HttpDoor> {
   const store = await ImageStore.open(parts.runtime, parts.runtime.flags.images_path);
-  return new ImagesDoor(store, parts.runtime.log.logger('nova.api.images'));
+  const { flags, log } = parts.runtime;
+  return new ImagesDoor(store, flags.images_max_size, log.logger('nova.api.images'));
 }
 
 const json = { 'content-type': 'application/json' };
@@ -24,6 +25,8 @@ const json = { 'content-type': 'application/json' };
 class ImagesDoor implements HttpDoor {
   constructor(
     private readonly store: ImageStore,
+    /** Bytes of the largest image. */
+    private readonly limit: number,
     private readonly logger: Logger,
   ) {}
 
@@ -34,6 +37,8 @@ class ImagesDoor implements HttpDoor {
       if (error instanceof ImageNotFound) return plain(404, error.message);
       if (error instanceof Duplicate) return plain(409, error.message);
       if (error instanceof Invalid) return plain(400, error.message);
+      if (error instanceof BodyTooLarge)
+        return plain(413, `An image has at most ${error.limit} bytes (flag images_max_size).`);
       this.logger.error(`${request.method} ${request.url} failed: ${errorText(error)}`, error);
       const full = (error as NodeJS.ErrnoException).code === 'ENOSPC';
       return full
@@ -79,7 +84,7 @@ class ImagesDoor implements HttpDoor {
 
   async #create(request: DoorRequest): Promise<DoorResponse> {
     const { fields, expected, id } = readFields(request);
-    const data = bodyOf(request);
+    const data = bodyOf(request, expected, this.limit);
     const image = await this.store.create({ ...fields, ...(id !== undefined && { id }) }, data, expected);
     const response = answer(201, { image: imageJson(image) });
     return { ...response, headers: { ...response.headers, location: `/v1/images/${image.id}` } };
@@ -88,21 +93,27 @@ class ImagesDoor implements HttpDoor {
   async #update(id: string, request: DoorRequest): Promise<DoorResponse> {
     const { fields, expected } = readFields(request);
     const purge = (request.headers['x-glance-registry-purge-props'] ?? 'true').toLowerCase() !== 'false';
-    const data = bodyOf(request);
+    const data = bodyOf(request, expected, this.limit);
     const image = await this.store.update(id, fields, { purge, expected, ...(data && { data }) });
     return answer(200, { image: imageJson(image) });
   }
 }
 
-/** The bits which a request carries; undefined when it has none. */
-function bodyOf(request: DoorRequest): AsyncIterable<Uint8Array> | undefined {
+/**
+ * The bits which a request carries; undefined when it has none. Throws BodyTooLarge when it says that they are more than
+ * `limit` bytes.
+ */
+function bodyOf(request: DoorRequest, expected: ExpectedData, limit: number): AsyncIterable<Uint8Array> | undefined {
   const { headers, body } = request;
-  const hasBits = 'transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0;
+  const length = Number(headers['content-length'] ?? 0);
+  const hasBits = 'transfer-encoding' in headers || length > 0;
   if (!hasBits || (headers['content-type'] ?? '') !== 'application/octet-stream') return undefined;
+  if (Math.max(length, expected.size ?? 0) > limit) throw new BodyTooLarge(limit);
   if (Buffer.isBuffer(body)) return Readable.from([body]);
   // Reading starts a little later; a stream which breaks off before that tells its reader then.
   body.on('error', () => undefined);
-  return body;
+  // Not destroyed when it is too long: its sender still gets an answer on the same socket.
+  return body.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>;
 }
 
 function readFields(request: DoorRequest): { fields: ImageFields; expected: ExpectedData; id?: string } {

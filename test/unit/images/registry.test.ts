@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { createHash } from 'node:crypto';
+import { request, type OutgoingHttpHeaders } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { adminContext, Context } from '../../../common/context.js';
@@ -9,6 +10,7 @@ import type { ImageService } from '../../../common/images/imageService.js';
 import type { Runtime } from '../../../common/runtime/runtime.js';
 import { imagesDoor } from '../../../nova-api/images/start.js';
 import type { HttpDoor } from '../../../common/http/door.js';
+import { listen, streamingLimits } from '../../../common/http/listen.js';
 import { testRuntime } from '../../support/runtime.js';
 
 /** A fetch which ends at the door. */
@@ -168,6 +170,41 @@ describe('image registry and its client', () => {
     expect(
       (await runtime.files.list(runtime.flags.images_path)).filter((name) => !name.endsWith('.json')),
     ).to.deep.equal([]);
+  });
+
+  it('refuses bits which are too many, announced or not, and leaves none of them', async () => {
+    Object.assign(runtime, { flags: { ...runtime.flags, images_max_size: 1000 } });
+    door = await imagesDoor({ runtime });
+    const options = { name: 'images', host: '127.0.0.1', port: 0, limits: streamingLimits };
+    const listener = await listen(runtime, door, options);
+    // The answer comes before all is sent: what was announced is never sent, the rest of the chunks neither.
+    const send = (method: string, path: string, headers: OutgoingHttpHeaders, sent: number): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const common = { 'content-type': 'application/octet-stream', ...headers };
+        const { host, port } = listener.address;
+        const sending = request({ host, port, method, path, headers: common }, (response) => {
+          resolve(response.statusCode!);
+          sending.destroy();
+        });
+        sending.on('error', reject).write(Buffer.alloc(sent));
+      });
+    const files = (): Promise<string[]> => runtime.files.list(runtime.flags.images_path);
+    try {
+      expect(await send('POST', '/v1/images', { 'content-length': '1001' }, 1)).to.equal(413);
+      const announced = { 'transfer-encoding': 'chunked', 'x-image-meta-size': '1001' };
+      expect(await send('POST', '/v1/images', announced, 1)).to.equal(413);
+      expect(await files()).to.deep.equal([]);
+      expect(await send('POST', '/v1/images', { 'transfer-encoding': 'chunked' }, 1001)).to.equal(413);
+      await images.create(admin, { name: 'queued' });
+      expect(await send('PUT', '/v1/images/2', { 'content-length': '1001' }, 1)).to.equal(413);
+      expect((await images.detail(admin)).map(({ status }) => status)).to.deep.equal(['killed', 'queued']);
+      expect(await send('PUT', '/v1/images/2', { 'transfer-encoding': 'chunked' }, 1001)).to.equal(413);
+      expect((await images.detail(admin)).map(({ status }) => status)).to.deep.equal(['killed', 'killed']);
+      expect((await files()).sort()).to.deep.equal(['1.json', '2.json']);
+      expect(await images.create(admin, {}, bits('x'.repeat(1000)))).to.include({ status: 'active', size: 1000 });
+    } finally {
+      await listener.stop(0);
+    }
   });
 
   it('refuses formats which do not exist and bits which are not those announced', async () => {
