@@ -106,6 +106,7 @@ class AmqpTransport implements Transport {
         timer.cancel();
         handed?.withdraw();
         if (queue !== null) this.#replyQueues.release(queue, rest);
+        else wish.withdraw();
         settle();
       };
       const fail = (error: Error): void => end('unsure', () => reject(error));
@@ -128,7 +129,8 @@ class AmqpTransport implements Transport {
         });
         handed = this.#publisher.ask(routingKey, body(queue.messageId), fail);
       };
-      this.#replyQueues.acquire(options.timeoutMs).then(begin).catch(fail);
+      const wish = this.#replyQueues.acquire(options.timeoutMs);
+      wish.queue.then(begin).catch(fail);
     });
   }
 

@@ -155,32 +155,41 @@ export class BrokerConnection {
   }
 
   /** The connection, or the next one. Throws MessageNotDelivered when there is none within `timeoutMs`. */
-  whenConnected(timeoutMs: number): Promise<ChannelModel> {
-    if (this.#current !== null) return Promise.resolve(this.#current);
-    return new Promise((resolve, reject) => {
+  async whenConnected(timeoutMs: number): Promise<ChannelModel> {
+    if (this.#current !== null) return this.#current;
+    const { connection, giveUp } = this.nextConnection();
+    const timer = this.runtime.after(timeoutMs, () =>
+      giveUp(new MessageNotDelivered(`The AMQP server was away for ${timeoutMs / 1000} s`)),
+    );
+    return connection.finally(() => timer.cancel());
+  }
+
+  /**
+   * The connection, or the next one, for somebody who knows himself how long he waits: `giveUp` rejects it with that
+   * error. Throws MessageNotDelivered when there will be none.
+   */
+  nextConnection(): { connection: Promise<ChannelModel>; giveUp(error: Error): void } {
+    if (this.#current !== null) return { connection: Promise.resolve(this.#current), giveUp: () => undefined };
+    let giveUp: (error: Error) => void = () => undefined;
+    const connection = new Promise<ChannelModel>((resolve, reject) => {
       if (this.#closed) {
         reject(new MessageNotDelivered('The connection to the AMQP server is closed'));
         return;
       }
-      const end = (): void => {
-        timer.cancel();
-        this.#waiting.delete(waiter);
-      };
       const waiter = {
-        resolve: (connection: ChannelModel) => {
-          end();
-          resolve(connection);
+        resolve: (connected: ChannelModel) => {
+          this.#waiting.delete(waiter);
+          resolve(connected);
         },
         reject: (error: Error) => {
-          end();
+          this.#waiting.delete(waiter);
           reject(error);
         },
       };
-      const timer = this.runtime.after(timeoutMs, () =>
-        waiter.reject(new MessageNotDelivered(`The AMQP server was away for ${timeoutMs / 1000} s`)),
-      );
+      giveUp = waiter.reject;
       this.#waiting.add(waiter);
     });
+    return { connection, giveUp };
   }
 
   /** Ends the connection at once, as a process which dies does. */

@@ -22,6 +22,23 @@ export interface ReplyQueue {
   listen(listener: ReplyListener): void;
 }
 
+/** Somebody's wish for a reply queue. */
+export interface Wish {
+  /** Rejects with MessageNotDelivered when there will be none: no connection, or the wish was withdrawn. */
+  readonly queue: Promise<ReplyQueue>;
+  /** The call is over: nothing is kept of its wish. Without effect once the wish is fulfilled. */
+  withdraw(): void;
+}
+
+/** A wish which is not yet fulfilled. */
+interface Waiter {
+  resolve(queue: ReplyQueue): void;
+  reject(error: Error): void;
+  /** Takes it out of the line in which it stands. */
+  leave(): void;
+  withdrawn: boolean;
+}
+
 interface Pooled extends ReplyQueue {
   readonly channel: Channel;
   listener: ReplyListener | null;
@@ -37,6 +54,8 @@ const mostIdle = 100;
  * times the call, and those in use come back soon unless somebody doesn't answer.
  */
 const patienceMs = 2000;
+/** The part of a call's time which it waits so at most: the rest is for a queue of its own, and for the answer. */
+const patienceShare = 1 / 4;
 /** How long the second message of a null result may take. */
 const endingMs = 10_000;
 
@@ -49,7 +68,8 @@ export class ReplyQueues implements ConnectionUser {
   readonly #open = new Set<Pooled>();
   #idle: Pooled[] = [];
   #opening = 0;
-  #waiting: (() => void)[] = [];
+  /** Who waits for a queue which comes back, or for room to open another, in order. */
+  readonly #waiting = new Set<Waiter>();
 
   constructor(
     private readonly runtime: Runtime,
@@ -63,38 +83,77 @@ export class ReplyQueues implements ConnectionUser {
     for (const queue of [...this.#open]) this.#lose(queue, reason);
   }
 
-  /** A queue for one call. Throws MessageNotDelivered when the broker is away for `timeoutMs`. */
-  async acquire(timeoutMs: number): Promise<ReplyQueue> {
-    if (this.#scarce(mostIdle)) await this.#freed(Math.min(patienceMs, timeoutMs));
-    while (this.#scarce(mostQueues)) await this.#freed();
-    const idle = this.#idle.pop();
-    if (idle !== undefined) return idle;
-    this.#opening += 1;
-    try {
-      return await this.#create(await this.broker.whenConnected(timeoutMs));
-    } finally {
-      this.#opening -= 1;
-    }
+  /** Wishes which are not yet fulfilled. */
+  get wishes(): number {
+    return this.#waiting.size + this.#opening;
+  }
+
+  /**
+   * Asks for a queue for one call, which takes `timeoutMs` at most. How long it waits is the caller's to know, who
+   * withdraws the wish when the call is over.
+   */
+  acquire(timeoutMs: number): Wish {
+    let waiter!: Waiter;
+    const queue = new Promise<ReplyQueue>((resolve, reject) => {
+      waiter = { resolve, reject, leave: () => undefined, withdrawn: false };
+    });
+    if (this.#scarce(mostIdle)) this.#wait(waiter, Math.min(patienceMs, timeoutMs * patienceShare));
+    else this.#serve(waiter);
+    const withdraw = (): void => {
+      waiter.withdrawn = true;
+      waiter.leave();
+      waiter.reject(new MessageNotDelivered('The call was over before there was a reply queue for it'));
+    };
+    return { queue, withdraw };
   }
 
   #scarce(most: number): boolean {
     return this.#idle.length === 0 && this.#open.size + this.#opening >= most;
   }
 
-  /** Waits, in the order of the callers, until a queue comes back or is gone, or so long. */
-  #freed(ms?: number): Promise<void> {
-    return new Promise((resolve) => {
-      const wake = (): void => {
-        timer?.cancel();
-        resolve();
-      };
-      const giveUp = (): void => {
-        this.#waiting = this.#waiting.filter((other) => other !== wake);
-        resolve();
-      };
-      const timer = ms === undefined ? undefined : this.runtime.after(ms, giveUp);
-      this.#waiting.push(wake);
-    });
+  /** Lets somebody stand in line until it is his turn, or so long. */
+  #wait(waiter: Waiter, ms?: number): void {
+    waiter.leave = () => {
+      timer?.cancel();
+      this.#waiting.delete(waiter);
+    };
+    const serve = (): void => {
+      waiter.leave();
+      this.#serve(waiter);
+    };
+    const timer = ms === undefined ? undefined : this.runtime.after(ms, serve);
+    this.#waiting.add(waiter);
+  }
+
+  /** A queue came back or is gone, or one did not come to be: whose turn it is. */
+  #next(): void {
+    const [waiter] = this.#waiting;
+    if (waiter === undefined) return;
+    waiter.leave();
+    this.#serve(waiter);
+  }
+
+  #serve(waiter: Waiter): void {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) waiter.resolve(idle);
+    else if (this.#scarce(mostQueues)) this.#wait(waiter);
+    else void this.#openFor(waiter);
+  }
+
+  async #openFor(waiter: Waiter): Promise<void> {
+    const { connection, giveUp } = this.broker.nextConnection();
+    waiter.leave = () => giveUp(new MessageNotDelivered('Nobody waits any more'));
+    this.#opening += 1;
+    let queue: Pooled | null = null;
+    try {
+      queue = await this.#create(await connection);
+    } catch (error) {
+      waiter.reject(error as Error);
+    }
+    this.#opening -= 1;
+    if (queue === null) this.#next();
+    else if (waiter.withdrawn) this.release(queue, 'clean');
+    else waiter.resolve(queue);
   }
 
   /** Gives a queue back; `rest` says what may still arrive on it. */
@@ -122,12 +181,12 @@ export class ReplyQueues implements ConnectionUser {
   #keep(queue: Pooled): void {
     queue.listener = null;
     queue.timer = null;
-    if (this.#idle.length >= mostIdle && this.#waiting.length === 0) {
+    if (this.#idle.length >= mostIdle && this.#waiting.size === 0) {
       this.#dispose(queue);
       return;
     }
     this.#idle.push(queue);
-    this.#waiting.shift()?.();
+    this.#next();
   }
 
   /** Closes the channel: with its last consumer the queue goes, and with its last queue the exchange. */
@@ -146,7 +205,7 @@ export class ReplyQueues implements ConnectionUser {
     queue.timer?.cancel();
     this.#open.delete(queue);
     this.#idle = this.#idle.filter((other) => other !== queue);
-    this.#waiting.shift()?.();
+    this.#next();
   }
 
   async #create(connection: ChannelModel): Promise<Pooled> {

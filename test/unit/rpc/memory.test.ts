@@ -2,8 +2,10 @@ import { expect } from 'chai';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { adminContext, type Context } from '../../../common/context.js';
+import { amqpTransport } from '../../../common/rpc/amqp.js';
 import { InProcessBus } from '../../../common/rpc/inProcess.js';
 import { Party, type EchoRpc } from '../../support/busBehaviour.js';
+import { testRuntime } from '../../support/runtime.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -35,5 +37,24 @@ describe('calls which are over', () => {
     collect();
     expect(remembered.filter((reference) => reference.deref() !== undefined).length).to.be.at.most(2);
     await party.end();
+  });
+
+  it('leave nothing of a message in memory while the broker is away, however many they are', async () => {
+    // not connected: as if it had never answered
+    const transport = amqpTransport(testRuntime().runtime);
+    const remembered: WeakRef<object>[] = [];
+    const ask = (): Promise<unknown> => {
+      const message = { text: 'x'.repeat(100) };
+      remembered.push(new WeakRef(message));
+      return transport.call('compute.cloud1', () => JSON.stringify(message), { timeoutMs: 200, method: 'echo' });
+    };
+    const ends = await Promise.allSettled(Array.from({ length: 1500 }, ask));
+    const reasons = ends.map((end) => (end.status === 'rejected' ? (end.reason as Error).name : 'answered'));
+    expect(new Set(reasons)).to.deep.equal(new Set(['RpcTimeout']));
+    ends.length = 0;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    collect();
+    expect(remembered.filter((reference) => reference.deref() !== undefined).length).to.be.at.most(2);
+    await transport.close();
   });
 });
