@@ -13,7 +13,7 @@ export interface Claim {
   readonly accessKey: string;
   /** Milliseconds since the epoch at which it was signed; undefined when there is no time or an unreadable one. */
   readonly signedAt: number | undefined;
-  /** Milliseconds since the epoch at which it ends, when the client set an end. */
+  /** Milliseconds since the epoch at which it ends, when the client set an end and signed it. */
   readonly expiresAt: number | undefined;
   /** Throws Refusal (403) unless the request was signed with this secret. */
   verify(secret: string): void;
@@ -87,7 +87,8 @@ function claimOfParameters(request: Ec2Request, strict: boolean): Claim {
     version: Number(version) as SignatureVersion,
     accessKey,
     signedAt: parseTimestamp(params.get('Timestamp')),
-    expiresAt: parseTimestamp(params.get('Expires')),
+    // Version 0 signs Action and Timestamp alone: whoever replays a request could give it any end.
+    expiresAt: version === '0' ? undefined : parseTimestamp(params.get('Expires')),
     verify(secret) {
       const mac = (text: string): string =>
         createHmac(algorithm ?? 'sha256', secret)

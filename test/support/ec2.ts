@@ -44,6 +44,15 @@ export function signedV2(action: string, params: Readonly<Record<string, string>
   return doorRequest({ method, url: path, headers, body: Buffer.from(signed) });
 }
 
+/** A GET signed with version 0, which covers Action and Timestamp alone. */
+export function signedV0(action: string, params: Readonly<Record<string, string>>, by: SignedBy): SignedRequest {
+  const { path = '/services/Cloud/', host = '127.0.0.1:8773' } = by;
+  const all = { Timestamp: '2011-09-22T12:00:00Z', Version: '2009-11-30', ...params };
+  const signature = createHmac('sha1', by.secret).update(`${action}${all.Timestamp}`).digest('base64');
+  const signed = { ...all, Action: action, AWSAccessKeyId: by.access, SignatureVersion: '0', Signature: signature };
+  return doorRequest({ url: `${path}?${new URLSearchParams(signed).toString()}`, headers: { host } });
+}
+
 /** A POST signed with version 4 in its query, at `now` (ms) and good for `expires` seconds. */
 export function queryV4(
   by: SignedBy & { readonly body: Buffer; readonly now: number; readonly expires: number },

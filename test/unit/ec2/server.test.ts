@@ -9,7 +9,7 @@ import { action, done, netadmin, sysadmin, type Ec2Actions } from '../../../nova
 import { list, required, text } from '../../../nova-api/ec2/params.js';
 import type { AuthMode } from '../../../nova-api/ec2/paste.js';
 import type { Ec2Door } from '../../../nova-api/ec2/server.js';
-import { doorRequest, signedV2 } from '../../support/ec2.js';
+import { doorRequest, signedV0, signedV2 } from '../../support/ec2.js';
 import { admin, bodyOf, codeOf, demo, joe, openTestDoor, outcome } from '../../support/ec2Door.js';
 import type { MemoryLog } from '../../support/runtime.js';
 
@@ -296,6 +296,21 @@ describe('EC2 door', () => {
     expect(await call(strict, { Timestamp: iso(-1000) })).to.equal('400 RequestExpired');
     expect(await call(strict, { Timestamp: iso(1000) })).to.equal('400 RequestExpired');
     expect(await call(strict, { Timestamp: 'yesterday' })).to.equal('400 RequestExpired');
+  });
+
+  it('lets no end which nobody signed stand for the time of a request of version 0', async () => {
+    const iso = (offset: number): string => `${new Date(Date.now() + offset * 1000).toISOString().slice(0, 19)}Z`;
+    const strict = await door({ ec2_timestamp_window: 900 });
+    const call = (params: Record<string, string>): Promise<string> =>
+      outcome(strict, signedV0('DescribeThings', params, admin));
+    expect(await call({ Timestamp: iso(-800) })).to.equal('200 none');
+    const ends: Record<string, string>[] = [{}, { Expires: '2999-01-01T00:00:00Z' }, { Expires: iso(600) }];
+    for (const end of ends) {
+      for (const time of ['2011-09-22T12:00:00Z', iso(1000)]) {
+        expect(await call({ Timestamp: time, ...end })).to.equal('400 RequestExpired');
+      }
+    }
+    expect(await call({ Timestamp: iso(-800), Expires: iso(-60) }), 'says nothing').to.equal('200 none');
   });
 
   it('writes the access line of 2011.3 and audits what changes, without a secret', async () => {
