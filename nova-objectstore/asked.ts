@@ -72,7 +72,8 @@ export function givenHeaders(headers: Readonly<Record<string, string>>): {
   contentType: string | null;
   metadata: Record<string, string>;
 } {
-  const metadata: Record<string, string> = {};
+  // Without prototype: `__proto__` is a name like any other.
+  const metadata = Object.create(null) as Record<string, string>;
   let size = 0;
   for (const [name, value] of Object.entries(headers)) {
     if (!name.startsWith('x-amz-meta-')) continue;

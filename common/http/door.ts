@@ -6,7 +6,7 @@ export interface DoorRequest {
   readonly method: string;
   /** The request target as received: path and query, not decoded. */
   readonly url: string;
-  /** By lower-case name; the values of a repeated header are joined by `, `. Bytes outside ASCII are latin1. */
+  /** By lower-case name, and nothing else is found in it; the values of a repeated header are joined by `, `. Bytes outside ASCII are latin1. */
   readonly headers: Readonly<Record<string, string>>;
   /** The peer's address. */
   readonly remoteAddress: string | null;

@@ -162,7 +162,8 @@ function cannotListen(error: NodeJS.ErrnoException, options: HttpOptions): Start
 }
 
 function doorRequest(request: IncomingMessage, response: ServerResponse): DoorRequest {
-  const headers: Record<string, string> = {};
+  // Without prototype: clients name headers to look up (SignedHeaders), and no `constructor` may be found among them.
+  const headers = Object.create(null) as Record<string, string>;
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
   }

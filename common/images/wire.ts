@@ -70,8 +70,9 @@ export function readImageHeaders(headers: Iterable<readonly [string, string]>): 
   meta: Record<string, string | null>;
   properties: Record<string, string | null>;
 } {
-  const meta: Record<string, string | null> = {};
-  const properties: Record<string, string | null> = {};
+  // Without prototype: `__proto__` is a name like any other.
+  const meta = Object.create(null) as Record<string, string | null>;
+  const properties = Object.create(null) as Record<string, string | null>;
   for (const [rawName, value] of headers) {
     const name = rawName.toLowerCase();
     if (name.startsWith(propertyPrefix)) {

@@ -76,6 +76,17 @@ describe('HTTP', () => {
     expect(seen!.headers).to.include({ 'x-one': 'a', host: new URL(url).host });
   });
 
+  it('finds no header which was not sent, whatever its name', async () => {
+    const { door, url } = await serve();
+    await fetch(url);
+    await raw(url, 'GET / HTTP/1.1\r\nHost: a\r\nconstructor: own\r\n__proto__: x\r\nConnection: close\r\n\r\n');
+    const [none, own] = door.seen.map(({ headers }) => headers);
+    for (const name of ['constructor', '__proto__', 'toString', 'hasOwnProperty'])
+      expect(none![name]).to.equal(undefined);
+    expect(own!['constructor']).to.equal('own');
+    expect(own!['toString']).to.equal(undefined);
+  });
+
   it('keeps a connection for the next request', async () => {
     const { url } = await serve();
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });

@@ -238,10 +238,34 @@ describe('image registry and its client', () => {
     expect(await status('GET', '/v1/images/..%2f..%2fetc%2fpasswd')).to.equal(404);
     expect(await status('PATCH', '/v1/images/1')).to.equal(405);
     expect(await status('GET', '/v1/images?limit=x')).to.equal(400);
+    for (const url of [
+      '//',
+      '//v1/images',
+      '//[',
+      'http://[/x',
+      '*',
+      '/v1/images/constructor',
+      '/v1/images/__proto__',
+    ]) {
+      expect(await status('GET', url), url).to.equal(404);
+    }
+    for (const url of ['/v1/images/%zz', '/v1/images/%', '/v1/images/%ff', '/v1/images?size_min=%zz']) {
+      expect(await status('GET', url), url).to.equal(400);
+    }
+    for (const url of ['/v1/images?%zz=%ff', '/v1/images?constructor=x&__proto__=y&property-__proto__=z']) {
+      expect(await status('GET', url), url).to.equal(200);
+    }
+    expect(await status('GET', 'http://elsewhere/v1/images/detail')).to.equal(200);
     await images.show(admin, '12').then(
       () => expect.fail('was shown'),
       (error) => expect(error).to.be.instanceOf(ImageNotFound),
     );
+  });
+
+  it('keeps properties whatever their names', async () => {
+    const properties = Object.fromEntries(['__proto__', 'constructor', 'tostring'].map((name) => [name, `of ${name}`]));
+    const { id } = await images.create(admin, { name: 'odd', properties });
+    expect(Object.entries((await images.show(admin, id)).properties)).to.deep.equal(Object.entries(properties));
   });
 
   it('lists more images than one page holds', async () => {

@@ -190,6 +190,27 @@ describe('objectstore: who may what', () => {
     expect(wrong.code).to.equal('SignatureDoesNotMatch');
   });
 
+  it('looks for no signed header in the prototype of objects', async () => {
+    const by = { ...s3Demo, host: `127.0.0.1:${store.port}` };
+    const { authorization, ...signed } = signedHeadersV4(by, {
+      method: 'GET',
+      path: '/demo/key',
+      hash: 'UNSIGNED-PAYLOAD',
+    });
+    for (const name of ['constructor', '__proto__', 'tostring']) {
+      const named = authorization.replace('SignedHeaders=host;', `SignedHeaders=host;${name};`);
+      const answer = await store.send('GET', '/demo/key', { as: null, headers: { ...signed, authorization: named } });
+      expect(`${answer.status} ${answer.code}`, name).to.equal('403 SignatureDoesNotMatch');
+    }
+    const query = signedQueryV4(by, '/demo/key', 600_000_000).replace(
+      'SignedHeaders=host',
+      'SignedHeaders=host%3Bconstructor',
+    );
+    const { host } = by;
+    expect((await store.send('GET', `/demo/key?${query}`, { as: null, headers: { host } })).status).to.equal(403);
+    expect(store.log.lines.filter((line) => line.startsWith('ERROR'))).to.deep.equal([]);
+  });
+
   it('takes signatures as clients make them: a slash which is not sent, lines which are sorted whole', async () => {
     const headers = { date: 'Tue, 20 Sep 2011 12:00:00 GMT' };
     const signature = s3SignatureV2('dsecret', { method: 'HEAD', path: '/demo/', query: [], headers });

@@ -168,6 +168,9 @@ describe('objectstore: requests as no client sends them', () => {
     const odd = 'x-amz-meta-odd: caf\u00e9\r\nContent-Type: text/x;a="b"\r\n';
     expect(outcome(await ask('PUT', '/b/meta', 'x', odd))).to.equal('200 none');
     expect(await ask('HEAD', '/b/meta')).to.match(/x-amz-meta-odd: caf\u00e9\r\n/i);
+    const names = 'x-amz-meta-__proto__: a\r\nx-amz-meta-constructor: b\r\n';
+    expect(outcome(await ask('PUT', '/b/meta', 'x', names))).to.equal('200 none');
+    expect(await ask('HEAD', '/b/meta')).to.match(/x-amz-meta-__proto__: a\r\nx-amz-meta-constructor: b\r\n/i);
     const long = await ask('PUT', '/b/meta', 'x', `x-amz-meta-long: ${'x'.repeat(3000)}\r\n`);
     expect(outcome(long)).to.equal('400 MetadataTooLarge');
   });
@@ -184,6 +187,9 @@ describe('objectstore: requests as no client sends them', () => {
       '<Delete><Object><Key></Key></Object></Delete>',
       '<Delete><Object><Key>key</Key></Object>',
       '<Other><Object><Key>key</Key></Object></Other>',
+      '<__proto__><Object><Key>key</Key></Object></__proto__>',
+      '<constructor><Object><Key>key</Key></Object></constructor>',
+      '<Delete><__proto__><Key>key</Key></__proto__><constructor/></Delete>',
       '<Delete><Object><Key>key</Key></Object></Delete><Delete/>',
       '<Delete><Object><Key>key</Key></Object></Delete>garbage',
       '<Delete><Object><Key>key</Key></Object></Delete></Delete>',
