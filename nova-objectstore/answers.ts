@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import { errorText } from '../common/errors.js';
-import { BodyTooLarge, type DoorResponse } from '../common/http/door.js';
+import type { DoorResponse } from '../common/http/door.js';
 import type { Runtime } from '../common/runtime/runtime.js';
 import { documentHead, errorDocument } from './documents.js';
 import { badRequest, S3Refusal } from './refusal.js';
@@ -56,7 +56,6 @@ export function failure(runtime: Runtime, error: unknown, resource: string): { s
 
 function refusalOf(error: unknown): { status: number; code: string; message: string } {
   if (error instanceof S3Refusal) return error;
-  if (error instanceof BodyTooLarge) return { status: 400, code: 'EntityTooLarge', message: error.message };
   const { code, syscall } = error as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return { status: 503, code: 'ServiceUnavailable', message: 'There is no space left for the object' };

@@ -63,4 +63,4 @@ export class Arrivals {
 }
 
 export const entityTooLarge = (limit: number): S3Refusal =>
-  new S3Refusal(400, 'EntityTooLarge', `An object has at most ${limit} bytes`);
+  new S3Refusal(400, 'EntityTooLarge', `More than ${limit} bytes are not accepted`);

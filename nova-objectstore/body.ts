@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { entityTooLarge, type Incoming, type Sums } from './arrivals.js';
 import type { Asked } from './asked.js';
 import { decodeChunks, readStreamingForm } from './awsChunked.js';
@@ -59,6 +60,25 @@ export function sentBytes(asked: Asked, limit: number): SentBytes {
     },
     confirmed: () => Object.fromEntries([...claims].map(([name, value]) => [`x-amz-checksum-${name}`, value])),
   };
+}
+
+/**
+ * The document which a request brings, of at most `limit` bytes, when every check which its headers ask for has held: a
+ * signature which covers a hash of the body is good for that body alone. Throws S3Refusal.
+ */
+export async function readDocument(asked: Asked, limit: number): Promise<Buffer> {
+  const sent = sentBytes(asked, limit);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of sent.source) {
+    size += chunk.length;
+    if (size > limit) throw entityTooLarge(limit);
+    chunks.push(chunk);
+  }
+  const document = Buffer.concat(chunks, size);
+  const sum = (name: 'md5' | 'sha256'): string => createHash(name).update(document).digest('hex');
+  sent.check({ md5: sum('md5'), sha256: sum('sha256'), size });
+  return document;
 }
 
 /** How the body is encoded in chunks; null when it isn't. Throws S3Refusal. */

@@ -1,11 +1,11 @@
 import { Readable } from 'node:stream';
-import { readBody, type DoorRequest, type DoorResponse, type HttpDoor } from '../common/http/door.js';
+import type { DoorRequest, DoorResponse, HttpDoor } from '../common/http/door.js';
 import type { Logger } from '../common/log.js';
 import type { Runtime } from '../common/runtime/runtime.js';
 import type { Access, Visitor } from './access.js';
 import { failure, inTime, page, xml } from './answers.js';
 import { countOf, givenHeaders, notAllowed, objectHeaders, readParts, readRange, type Asked } from './asked.js';
-import { sentBytes } from './body.js';
+import { readDocument, sentBytes } from './body.js';
 import type { BucketStore, Wish } from './bucketStore.js';
 import { checkConditions, copyRange, copySource, type CopySource } from './copy.js';
 import { readDeleteRequest } from './deleteRequest.js';
@@ -108,7 +108,7 @@ export class ObjectDoor implements HttpDoor {
     const { bucket, options, visitor, method } = asked;
     if (method === 'PUT' && !options.has('acl')) {
       // A document which names a region is all that it can hold.
-      await readBody(asked.body, largestDocument);
+      await readDocument(asked, largestDocument);
       await this.#store.create(bucket, visitor.project, visitor.isAdmin);
       return done(200, { location: asked.path });
     }
@@ -125,7 +125,7 @@ export class ObjectDoor implements HttpDoor {
         await this.#store.delete(bucket);
         return done(204);
       case 'PUT':
-        await readBody(asked.body, largestDocument);
+        await readDocument(asked, largestDocument);
         return done();
       case 'POST':
         if (options.has('delete')) return this.#deleteMany(asked);
@@ -158,7 +158,7 @@ export class ObjectDoor implements HttpDoor {
   }
 
   async #deleteMany(asked: Asked): Promise<DoorResponse> {
-    const body = await readBody(asked.body, largestDocument);
+    const body = await readDocument(asked, largestDocument);
     const { keys, quiet } = readDeleteRequest(body);
     const results = [];
     for (const key of keys) {
@@ -190,7 +190,7 @@ export class ObjectDoor implements HttpDoor {
       await this.#store.object(bucket, key);
       if (method === 'GET') return page(aclDocument(found.owner ?? 'nova'));
       if (method !== 'PUT') throw notAllowed(method);
-      await readBody(asked.body, largestDocument);
+      await readDocument(asked, largestDocument);
       return done();
     }
     switch (method) {

@@ -1,7 +1,7 @@
-import { readBody, type DoorResponse } from '../common/http/door.js';
+import type { DoorResponse } from '../common/http/door.js';
 import type { Runtime } from '../common/runtime/runtime.js';
 import { countOf, givenHeaders, notAllowed, type Asked } from './asked.js';
-import { claimsOf, sentBytes } from './body.js';
+import { claimsOf, readDocument, sentBytes } from './body.js';
 import { inTime, page } from './answers.js';
 import type { CopySource } from './copy.js';
 import { largestCompletion, readCompleteRequest } from './completeRequest.js';
@@ -62,7 +62,7 @@ export class UploadDoor {
     const { method, options, bucket, key } = asked;
     if (options.has('uploads')) {
       if (method !== 'POST') throw notAllowed(method);
-      await readBody(asked.body, largestCompletion);
+      await readDocument(asked, largestCompletion);
       return page(startedDocument(bucket, key, await this.uploads.begin(bucket, key, givenHeaders(asked.headers))));
     }
     const id = options.get('uploadId') ?? '';
@@ -105,7 +105,10 @@ export class UploadDoor {
 
   async #complete(asked: Asked, id: string): Promise<DoorResponse> {
     const { bucket, key, headers, path } = asked;
-    const parts = readCompleteRequest(await readBody(asked.body, largestCompletion));
+    // Checksums in the headers are the object's here, not the document's.
+    const own = Object.entries(headers).filter(([name]) => !name.startsWith('x-amz-checksum-'));
+    const document = await readDocument({ ...asked, headers: Object.fromEntries(own) }, largestCompletion);
+    const parts = readCompleteRequest(document);
     // That of a checksum of the parts' checksums is in another form, and theirs are compared.
     const isOfParts = headers['x-amz-checksum-type'] === 'COMPOSITE';
     const { claims: checksums } = claimsOf(isOfParts ? {} : headers);
