@@ -60,6 +60,7 @@ function refusalOf(error: unknown): { status: number; code: string; message: str
   if (code === 'ENOSPC' || code === 'EDQUOT') {
     return { status: 503, code: 'ServiceUnavailable', message: 'There is no space left for the object' };
   }
-  if (code === 'ECONNRESET' && syscall === undefined) return badRequest('IncompleteBody', 'The request broke off');
+  const brokeOff = (code === 'ECONNRESET' && syscall === undefined) || code === 'ERR_STREAM_PREMATURE_CLOSE';
+  if (brokeOff) return badRequest('IncompleteBody', 'The request broke off');
   return { status: 500, code: 'InternalError', message: 'We encountered an internal error. Please try again.' };
 }

@@ -1,4 +1,5 @@
 import type { DoorRequest } from '../common/http/door.js';
+import type { Runtime } from '../common/runtime/runtime.js';
 import type { Admission } from './access.js';
 import type { ByteRange, StoredObject } from './bucketStore.js';
 import { decodePercent } from './names.js';
@@ -12,6 +13,16 @@ export interface Asked extends S3Request, Admission {
   readonly key: string;
   readonly options: ReadonlyMap<string, string | null>;
   readonly body: DoorRequest['body'];
+  readonly patience: Patience;
+}
+
+/** How long bytes are waited for which are no object's, in milliseconds. */
+export interface Patience {
+  readonly after: Runtime['after'];
+  /** For a whole document. */
+  readonly documentMs: number;
+  /** For the rest of a body whose request is refused. */
+  readonly drainMs: number;
 }
 
 /** Bytes of metadata which S3 lets an object have. */

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { breakOff } from '../common/http/door.js';
 import { entityTooLarge, type Incoming, type Sums } from './arrivals.js';
 import type { Asked } from './asked.js';
 import { decodeChunks, readStreamingForm } from './awsChunked.js';
@@ -68,12 +69,20 @@ export function sentBytes(asked: Asked, limit: number): SentBytes {
  */
 export async function readDocument(asked: Asked, limit: number): Promise<Buffer> {
   const sent = sentBytes(asked, limit);
+  const { body, patience } = asked;
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of sent.source) {
-    size += chunk.length;
-    if (size > limit) throw entityTooLarge(limit);
-    chunks.push(chunk);
+  const timer = patience.after(patience.documentMs, () => {
+    if (!Buffer.isBuffer(body)) breakOff(body, badRequest('RequestTimeout', 'The document did not come in time'));
+  });
+  try {
+    for await (const chunk of sent.source) {
+      size += chunk.length;
+      if (size > limit) throw entityTooLarge(limit);
+      chunks.push(chunk);
+    }
+  } finally {
+    timer.cancel();
   }
   const document = Buffer.concat(chunks, size);
   const sum = (name: 'md5' | 'sha256'): string => createHash(name).update(document).digest('hex');

@@ -4,7 +4,16 @@ import type { Logger } from '../common/log.js';
 import type { Runtime } from '../common/runtime/runtime.js';
 import type { Access, Visitor } from './access.js';
 import { failure, inTime, page, xml } from './answers.js';
-import { countOf, givenHeaders, notAllowed, objectHeaders, readParts, readRange, type Asked } from './asked.js';
+import {
+  countOf,
+  givenHeaders,
+  notAllowed,
+  objectHeaders,
+  readParts,
+  readRange,
+  type Asked,
+  type Patience,
+} from './asked.js';
 import { readDocument, sentBytes } from './body.js';
 import type { BucketStore, Wish } from './bucketStore.js';
 import { checkConditions, copyRange, copySource, type CopySource } from './copy.js';
@@ -28,7 +37,9 @@ const mostKeys = 50_000;
 /** Bytes of a request whose body is a document. */
 const largestDocument = 2 * 1024 * 1024;
 /** Bytes of a refused upload which are read and thrown away, so that the client, still sending, gets the answer. */
-const patience = 16 * 1024 * 1024;
+const mostDrained = 16 * 1024 * 1024;
+/** Milliseconds in which a document, and the rest of a refused upload, must come. */
+export const usualPatience = { documentMs: 120_000, drainMs: 30_000 } as const;
 
 const empty = { 'content-type': 'text/html; charset=UTF-8' };
 const done = (status = 200, headers: Record<string, string> = {}): DoorResponse => ({
@@ -60,6 +71,7 @@ export class ObjectDoor implements HttpDoor {
   readonly #store: BucketStore;
   readonly #access: Access;
   readonly #uploads: UploadDoor;
+  readonly #patience: Patience;
   readonly #logger: Logger;
 
   constructor(parts: {
@@ -67,11 +79,14 @@ export class ObjectDoor implements HttpDoor {
     readonly store: BucketStore;
     readonly uploads: UploadStore;
     readonly access: Access;
+    /** {@link usualPatience} when absent. */
+    readonly patience?: Omit<Patience, 'after'>;
   }) {
     this.#runtime = parts.runtime;
     this.#store = parts.store;
     this.#access = parts.access;
     this.#uploads = new UploadDoor(parts.runtime, parts.uploads, (asked) => this.#openSource(asked));
+    this.#patience = { ...(parts.patience ?? usualPatience), after: (ms, fn) => parts.runtime.after(ms, fn) };
     this.#logger = parts.runtime.log.logger('nova.objectstore');
   }
 
@@ -92,7 +107,14 @@ export class ObjectDoor implements HttpDoor {
     const admission = await this.#access.admit(parts);
     const place = splitPath(parts.decodedPath);
     if (place === null) return this.#root(parts.method, admission.visitor);
-    const asked: Asked = { ...parts, ...admission, ...place, options: new Map(parts.query), body: request.body };
+    const asked: Asked = {
+      ...parts,
+      ...admission,
+      ...place,
+      options: new Map(parts.query),
+      body: request.body,
+      patience: this.#patience,
+    };
     if (asked.bucket === '') throw noSuchKey();
     const missing = missingSubresources.find((name) => asked.options.has(name));
     if (missing !== undefined) throw notImplemented(`The subresource ${missing}`);
@@ -267,7 +289,7 @@ export class ObjectDoor implements HttpDoor {
   }
 
   async #failed(request: DoorRequest, error: unknown): Promise<DoorResponse> {
-    if (!Buffer.isBuffer(request.body)) await drain(request.body);
+    if (!Buffer.isBuffer(request.body)) await drain(request.body, this.#patience);
     const resource = request.url.replace(/\?.*$/s, '').slice(0, 1024);
     const { status, document } = failure(this.#runtime, error, resource);
     return { status, headers: xml, body: document };
@@ -275,19 +297,21 @@ export class ObjectDoor implements HttpDoor {
 }
 
 /** Reads and throws away what a client is still sending, within bounds. */
-async function drain(body: Readable): Promise<void> {
+async function drain(body: Readable, patience: Patience): Promise<void> {
   if (body.destroyed || body.readableEnded) return;
   await new Promise<void>((resolve) => {
     let size = 0;
     const end = (): void => {
       body.off('data', count).off('end', end).off('close', end).off('error', end);
       body.pause().on('error', () => undefined);
+      timer.cancel();
       resolve();
     };
     const count = (chunk: Buffer): void => {
       size += chunk.length;
-      if (size > patience) end();
+      if (size > mostDrained) end();
     };
+    const timer = patience.after(patience.drainMs, end);
     body.on('end', end).on('close', end).on('error', end).on('data', count);
   });
 }

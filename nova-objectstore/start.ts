@@ -1,11 +1,12 @@
 import type { RunningDaemon } from '../common/daemon.js';
 import type { Queryable } from '../common/db/db.js';
-import { listen, streamingLimits, type HttpAddress } from '../common/http/listen.js';
+import { listen, streamingLimits, type HttpAddress, type HttpLimits } from '../common/http/listen.js';
 import { novaVersion } from '../common/projectRoot.js';
 import type { Runtime } from '../common/runtime/runtime.js';
 import { chooseAccess } from './access.js';
+import type { Patience } from './asked.js';
 import { BucketStore } from './bucketStore.js';
-import { ObjectDoor } from './objectDoor.js';
+import { ObjectDoor, usualPatience } from './objectDoor.js';
 import { UploadStore } from './uploadStore.js';
 
 /** nova-objectstore as it runs. */
@@ -21,19 +22,22 @@ export interface RunningObjectstore extends RunningDaemon {
 export async function startObjectstore(parts: {
   readonly runtime: Runtime;
   readonly db: Queryable | null;
+  /** Those of doors which stream when absent. */
+  readonly limits?: HttpLimits;
+  readonly patience?: Omit<Patience, 'after'>;
 }): Promise<RunningObjectstore> {
-  const { runtime } = parts;
+  const { runtime, limits = streamingLimits, patience = usualPatience } = parts;
   const { flags } = runtime;
   runtime.log.logger('nova.objectstore').audit(`Starting nova-objectstore node (version ${novaVersion})`);
   const access = chooseAccess(runtime, parts.db);
   const store = await BucketStore.open(runtime, flags.buckets_path);
   const uploads = await UploadStore.open(runtime, store);
-  const listener = await listen(runtime, new ObjectDoor({ runtime, store, uploads, access }), {
+  const listener = await listen(runtime, new ObjectDoor({ runtime, store, uploads, access, patience }), {
     name: 'objectstore',
     host: flags.s3_host,
     port: flags.s3_port,
     flags: { host: 's3_host', port: 's3_port' },
-    limits: streamingLimits,
+    limits,
   });
   return {
     binary: 'nova-objectstore',

@@ -47,6 +47,7 @@ export async function readBody(body: Readable | Buffer, limit: number): Promise<
     if (body.length > limit) throw new BodyTooLarge(limit);
     return body;
   }
+  if (body.destroyed) throw new Error('The request broke off');
   return new Promise((resolve, reject) => {
     let chunks: Buffer[] = [];
     let size = 0;
@@ -67,4 +68,14 @@ export async function readBody(body: Readable | Buffer, limit: number): Promise<
     };
     body.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose);
   });
+}
+
+/**
+ * Makes a body fail for its reader, now or later. Its connection stays, unlike with `destroy`: the client can be told why.
+ */
+export function breakOff(body: Readable, error: Error): void {
+  body._destroy = (reason, done) => done(reason);
+  // Nobody may be reading yet.
+  body.on('error', () => undefined);
+  body.destroy(error);
 }

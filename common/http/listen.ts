@@ -5,7 +5,9 @@ import Koa from 'koa';
 import { StartupError, errorText } from '../errors.js';
 import { underWay } from '../underWay.js';
 import type { Runtime } from '../runtime/runtime.js';
+import { Connections } from './connections.js';
 import type { DoorRequest, HttpDoor } from './door.js';
+import { watchBody, type SlowestBody } from './slowBodies.js';
 
 /** What a listener bounds. Milliseconds and bytes. */
 export interface HttpLimits {
@@ -13,6 +15,8 @@ export interface HttpLimits {
   readonly headersMs: number;
   /** For the whole request; 0 for doors which take bodies of any size. */
   readonly requestMs: number;
+  /** What a body of any size must keep up with; null where `requestMs` bounds it. */
+  readonly slowest: SlowestBody | null;
   /** Without a byte in either direction. */
   readonly idleMs: number;
   /** An idle connection is kept so long for the client's next request. */
@@ -24,12 +28,18 @@ export interface HttpLimits {
 export const apiLimits: HttpLimits = {
   headersMs: 20_000,
   requestMs: 60_000,
+  slowest: null,
   idleMs: 300_000,
   keepAliveMs: 75_000,
   headerBytes: 64 * 1024,
 };
-/** Limits of a door which streams: a slow transfer may last, one which stands still may not. */
-export const streamingLimits: HttpLimits = { ...apiLimits, requestMs: 0, idleMs: 120_000 };
+/** Limits of a door which streams: a slow transfer may last, one which stands still or drips (less than 1 KiB/s) may not. */
+export const streamingLimits: HttpLimits = {
+  ...apiLimits,
+  requestMs: 0,
+  slowest: { graceMs: 60_000, windowMs: 60_000, bytes: 60 * 1024 },
+  idleMs: 120_000,
+};
 
 export interface HttpOptions {
   /** Of the flags `<name>_listen` and `<name>_listen_port`, e.g. `ec2`, unless `flags` names others. */
@@ -62,15 +72,30 @@ export interface HttpListener {
 export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOptions): Promise<HttpListener> {
   const limits = options.limits ?? apiLimits;
   const logger = runtime.log.logger(`nova.api.${options.name}`);
+  const connections = new Connections(runtime);
   let stopping = false;
 
   const app = new Koa();
   app.silent = true;
   app.use(async (ctx) => {
+    if (connections.isRefused(ctx.req.socket)) {
+      ctx.respond = false;
+      return;
+    }
+    connections.begin(ctx.req, ctx.res);
+    const watch =
+      limits.slowest === null || !hasBody(ctx.req)
+        ? null
+        : watchBody(runtime, ctx.req, limits.slowest, () => connections.refuse(ctx.req.socket, refusalText(door, 408)));
     const what = `request ${ctx.method} ${options.name}${ctx.path.slice(0, 100)}`;
     const { status, headers, body } = await underWay(runtime.clock, what, () =>
       door.handle(doorRequest(ctx.req, ctx.res)),
-    );
+    ).finally(() => watch?.cancel());
+    if (connections.isRefused(ctx.req.socket)) {
+      if (body instanceof Readable) body.destroy();
+      ctx.respond = false;
+      return;
+    }
     ctx.status = status;
     if (body instanceof Readable) {
       body.on('error', (error) => {
@@ -105,7 +130,10 @@ export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOpti
     app.callback(),
   );
   server.timeout = limits.idleMs;
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBrokenRequest(door, error, socket));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (error.code === 'ECONNRESET') socket.destroy();
+    else connections.refuse(socket, refusalText(door, statusOf(error)));
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error, options)));
     server.listen(options.port, options.host, resolve);
@@ -122,27 +150,30 @@ export async function listen(runtime: Runtime, door: HttpDoor, options: HttpOpti
   };
 }
 
-/** What Node's parser or its time limits refuse: a short plain answer, where the connection can still take one. */
-function refuseBrokenRequest(door: HttpDoor, error: NodeJS.ErrnoException, socket: Socket): void {
-  if (!socket.writable || error.code === 'ECONNRESET') {
-    socket.destroy();
-    return;
-  }
-  const [status, reason] =
-    error.code === 'HPE_HEADER_OVERFLOW'
-      ? [431, 'Request Header Fields Too Large']
-      : error.code === 'ERR_HTTP_REQUEST_TIMEOUT'
-        ? [408, 'Request Timeout']
-        : [400, 'Bad Request'];
+const refusals = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' } as const;
+
+/** The status of what Node's parser or its time limits refuse. */
+function statusOf(error: NodeJS.ErrnoException): keyof typeof refusals {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return 431;
+  return error.code === 'ERR_HTTP_REQUEST_TIMEOUT' ? 408 : 400;
+}
+
+/** A short answer as it goes over the wire, in the shape of the door's own. */
+function refusalText(door: HttpDoor, status: keyof typeof refusals): string {
+  const reason = refusals[status];
   const { headers, body } = door.refuse?.(status, reason) ?? {
     headers: { 'content-type': 'text/plain' },
     body: `${status} ${reason}`,
   };
-  socket.end(
+  return (
     `HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Type: ${headers['content-type']}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
   );
 }
+
+/** Whether a request says that a body follows its head. */
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  'transfer-encoding' in headers || Number(headers['content-length'] ?? 0) > 0;
 
 function cannotListen(error: NodeJS.ErrnoException, options: HttpOptions): StartupError {
   const { name, host, port } = options;

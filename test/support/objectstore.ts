@@ -43,7 +43,10 @@ export const s3Joe = { access: 'jkey:demo', secret: 'jsecret' };
 export const s3Eve = { access: 'ekey:eve', secret: 'esecret' };
 
 /** A nova-objectstore on a free port. Users: admin (administrator), demo and joe (project demo), eve (project eve). */
-export async function startTestObjectstore(flags: Partial<Record<FlagName, unknown>> = {}): Promise<TestObjectstore> {
+export async function startTestObjectstore(
+  flags: Partial<Record<FlagName, unknown>> = {},
+  bounds: Pick<Parameters<typeof startObjectstore>[0], 'limits' | 'patience'> = {},
+): Promise<TestObjectstore> {
   const { runtime, log } = testRuntime(
     { sql_connection: 'sqlite://', s3_host: '127.0.0.1', s3_port: 0, drain_timeout: 1, ...flags },
     { binary: 'nova-objectstore' },
@@ -62,7 +65,7 @@ export async function startTestObjectstore(flags: Partial<Record<FlagName, unkno
   await createProject(db, 'demo', 'demo');
   await createProject(db, 'eve', 'eve');
   await addMember(db, 'demo', 'joe');
-  const daemon = await startObjectstore({ runtime, db });
+  const daemon = await startObjectstore({ runtime, db, ...bounds });
   const { port } = daemon.address;
   return {
     runtime,

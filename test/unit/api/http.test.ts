@@ -10,6 +10,8 @@ import { testRuntime } from '../../support/runtime.js';
 /** Answers what it was asked, reads at most 1000 bytes. */
 class EchoDoor implements HttpDoor {
   readonly seen: DoorRequest[] = [];
+  /** What came of each request whose body was read. */
+  readonly done: string[] = [];
   hold: Promise<void> = Promise.resolve();
 
   async handle(request: DoorRequest): ReturnType<HttpDoor['handle']> {
@@ -25,9 +27,11 @@ class EchoDoor implements HttpDoor {
     }
     try {
       const body = await readBody(request.body, 1000);
+      this.done.push(body.toString());
       return { status: 200, headers, body: `${request.method} ${body.toString()}` };
     } catch (error) {
       if (error instanceof BodyTooLarge) return { status: 413, headers, body: 'too large' };
+      this.done.push('broke off');
       return { status: 400, headers, body: 'broke off' };
     }
   }
@@ -62,6 +66,31 @@ describe('HTTP', () => {
       socket.on('close', () => resolve(text));
       socket.on('error', reject);
       for (const chunk of chunks) socket.write(chunk);
+    });
+
+  /** What a server sends to a client which sends a head, and then a drop again and again, until the server closes. */
+  const drip = (url: string, head: string, everyMs: number, drop = 'x'): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
+      let text = '';
+      const send = (): void => {
+        if (socket.destroyed) return;
+        socket.write(drop);
+        runtime.after(everyMs, send);
+      };
+      const patience = runtime.after(12_000, () => {
+        socket.destroy();
+        reject(new Error(`still open, after: ${text}`));
+      });
+      socket.on('data', (chunk) => (text += chunk.toString()));
+      // What is sent to a closed connection comes back as an error.
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        patience.cancel();
+        resolve(text);
+      });
+      socket.write(head);
+      send();
     });
 
   it('hands method, target, headers, body and peer to the door, and its answer back', async () => {
@@ -146,6 +175,87 @@ describe('HTTP', () => {
     const { url } = await serve({ headersMs: 300, requestMs: 600 });
     expect(await raw(url, 'GET / HTTP/1.1\r\nHos')).to.match(/^HTTP\/1.1 408 /);
     expect(await raw(url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab')).to.match(/^HTTP\/1.1 408 /);
+  });
+
+  it('cuts off a client which was refused, and goes on sending byte by byte', async function () {
+    this.timeout(30_000);
+    const { door, url } = await serve({ headersMs: 300, requestMs: 600 });
+    const [headers, body] = await Promise.all([
+      drip(url, 'GET / HTTP/1.1\r\nX: ', 100),
+      drip(url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n', 100),
+    ]);
+    expect(headers).to.match(/^HTTP\/1\.1 408 .*\r\n\r\n408 Request Timeout$/s);
+    expect(body).to.match(/^HTTP\/1\.1 408 .*\r\n\r\n408 Request Timeout$/s);
+    expect(door.done).to.deep.equal(['broke off']);
+  });
+
+  it('does nothing of what it has refused, when the rest comes after all', async function () {
+    this.timeout(30_000);
+    const { door, url } = await serve({ headersMs: 300, requestMs: 600 });
+    const late = (first: string, rest: string): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const socket = connect(Number(new URL(url).port), '127.0.0.1');
+        let text = '';
+        socket.on('data', (chunk) => {
+          if (text === '') socket.write(rest);
+          text += chunk.toString();
+        });
+        socket.on('close', () => resolve(text));
+        socket.on('error', (error: NodeJS.ErrnoException) => (error.code === 'ECONNRESET' ? undefined : reject(error)));
+        socket.write(first);
+      });
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n';
+    const another = 'POST /another HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc';
+    const answers = await Promise.all([
+      late(`${head}01234`, `56789${another}`),
+      late(head.slice(0, 20), `${head.slice(20)}0123456789${another}`),
+    ]);
+    for (const answer of answers)
+      expect(answer.match(/^HTTP\/1\.1 .*$/gm)).to.deep.equal(['HTTP/1.1 408 Request Timeout']);
+    expect(door.done).to.deep.equal(['broke off']);
+    // Nor when the door comes to read only after it has failed.
+    let release: () => void = () => undefined;
+    door.hold = new Promise((resolve) => (release = resolve));
+    expect(await late(`${head}01234`, '56789')).to.match(/^HTTP\/1\.1 408 /);
+    release();
+    while (door.done.length < 2) await runtime.sleep(5);
+    expect(door.done).to.deep.equal(['broke off', 'broke off']);
+    expect(door.seen).to.have.length(2);
+  });
+
+  it('gives no refusal for the answer to a request which is being done', async () => {
+    const { door, url } = await serve();
+    let release: () => void = () => undefined;
+    door.hold = new Promise((resolve) => (release = resolve));
+    const text = await raw(url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc', 'nonsense\r\n\r\n');
+    expect(text).to.equal('');
+    release();
+  });
+
+  it('cuts off a body of any size which comes in drops, and waits for one which is slow', async function () {
+    this.timeout(30_000);
+    const slowest = { graceMs: 200, windowMs: 400, bytes: 200 };
+    const { door, url } = await serve({ requestMs: 0, slowest });
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n';
+    expect(await drip(url, head, 20)).to.match(/^HTTP\/1\.1 408 /);
+    expect(
+      await drip(url, head.replace('Content-Length: 1000', 'Transfer-Encoding: chunked'), 20, '1\r\nx\r\n'),
+    ).to.match(/^HTTP\/1\.1 408 /);
+    expect(door.done).to.deep.equal(['broke off', 'broke off']);
+    const slow = head.replace('Host: a', 'Host: a\r\nConnection: close');
+    expect(await drip(url, slow, 40, 'x'.repeat(40))).to.match(/^HTTP\/1\.1 200 .*x{1000}$/s);
+  });
+
+  it('takes its own slowness for none of the client', async () => {
+    const { door, url } = await serve({ requestMs: 0, slowest: { graceMs: 20, windowMs: 100, bytes: 1000 } });
+    door.hold = runtime.sleep(1000);
+    const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n';
+    expect(await raw(url, head, 'x'.repeat(200_000))).to.match(/^HTTP\/1\.1 413 /);
+  });
+
+  it('closes a connection on which nothing is asked any more', async () => {
+    const { url } = await serve({ keepAliveMs: 100 });
+    expect(await raw(url, 'GET / HTTP/1.1\r\nHost: a\r\n\r\n')).to.match(/^HTTP\/1\.1 200 .*\r\n\r\nGET $/s);
   });
 
   it('refuses what is no HTTP, and headers without end', async () => {
