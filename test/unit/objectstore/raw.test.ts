@@ -175,6 +175,11 @@ describe('objectstore: requests as no client sends them', () => {
     expect(outcome(long)).to.equal('400 MetadataTooLarge');
   });
 
+  it('have a thousand parameters which count', async () => {
+    expect(await ask('GET', `/b?${'a=1&'.repeat(999)}acl`)).to.contain('<AccessControlPolicy');
+    expect(await ask('GET', `/b?${'a=1&'.repeat(1000)}acl`)).to.contain('<ListBucketResult');
+  });
+
   it('bring documents which nobody reads to their end, or at all', async () => {
     const laughs = Array.from({ length: 10 }, (_, at) => `<!ENTITY l${at + 1} "${`&l${at};`.repeat(10)}">`).join('');
     const documents = [
