@@ -3,6 +3,7 @@ import { Injector } from './faults/injector.js';
 import { problemsOf } from './invariants/index.js';
 import { users as people, type Plan } from './plan.js';
 import { SimulatedUsers } from './users/users.js';
+import type { World } from './world.js';
 
 /** What came of one run. */
 export interface Outcome {
@@ -40,12 +41,14 @@ export async function runPlan(plan: Plan, onLine?: (line: string) => void): Prom
     if (problems.length > 0) return;
     await cloud.stop();
   };
+  const forget = watchProcess(cloud.world);
   try {
     await cloud.world.run(life());
   } catch (error) {
     problems.push(`the world ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   } finally {
     await cloud.close();
+    forget();
   }
   return {
     seed: plan.seed,
@@ -56,6 +59,14 @@ export async function runPlan(plan: Plan, onLine?: (line: string) => void): Prom
     outcomes: Object.fromEntries([...(users?.outcomes ?? [])].sort()),
     age: cloud.world.age,
   };
+}
+
+/** What would end a daemon's process ends the world: as a problem of this run, which can be told of and shortened. */
+function watchProcess(world: World): () => void {
+  const onError = (reason: unknown): void =>
+    world.breakOff(reason instanceof Error ? reason : new Error(String(reason)));
+  process.on('unhandledRejection', onError).on('uncaughtException', onError);
+  return () => void process.off('unhandledRejection', onError).off('uncaughtException', onError);
 }
 
 async function liveThrough(cloud: SimulatedCloud, users: SimulatedUsers, plan: Plan): Promise<string[]> {

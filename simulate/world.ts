@@ -18,6 +18,7 @@ export class World {
   #sequence = 0;
   readonly #timers: PendingTimer[] = [];
   readonly #waiting: (() => Promise<void>)[] = [];
+  #brokenOff: Error | undefined;
 
   /**
    * @param random chooses who is let in of those who wait; first come, first served when absent
@@ -70,8 +71,8 @@ export class World {
   }
 
   /**
-   * Lets the world go on until `goal` settles, and answers as it does. Throws when nothing is left to happen, or after
-   * `limitMs` of the world's time.
+   * Lets the world go on until `goal` settles, and answers as it does. Throws when nothing is left to happen, after
+   * `limitMs` of the world's time, or why it was broken off.
    */
   async run<T>(goal: Promise<T>, limitMs = 24 * 3600_000): Promise<T> {
     let settled = false;
@@ -82,6 +83,7 @@ export class World {
     const end = this.#now + limitMs;
     for (;;) {
       await rest();
+      if (this.#brokenOff !== undefined) throw this.#brokenOff;
       if (settled) {
         await watch;
         return goal;
@@ -91,6 +93,11 @@ export class World {
       else if (!this.#fireNext(end))
         throw new Error(`The world stands still at ${this.#now}, and its goal is not reached`);
     }
+  }
+
+  /** Ends the world: what went wrong can't be told to anybody in it. */
+  breakOff(reason: Error): void {
+    this.#brokenOff ??= reason;
   }
 
   /** Lets `ms` milliseconds of the world's time pass. */
