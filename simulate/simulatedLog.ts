@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { DBError } from '../common/errors.js';
 import { currentLogContext, loggerOf, type Log, type Logger } from '../common/log.js';
 import { dbTime } from '../common/time.js';
 import type { World } from './world.js';
@@ -13,7 +14,7 @@ const kept = 3000;
 export class SimulatedLog implements Log {
   /** The newest lines. */
   readonly lines: string[] = [];
-  /** Lines which tell of a defect in a program: a TypeError, or CRITICAL. */
+  /** Lines which tell of a defect in a program: a TypeError, CRITICAL, a wrong statement, what the API did not expect. */
   readonly defects: string[] = [];
   readonly #hash = createHash('sha256');
   #count = 0;
@@ -51,7 +52,8 @@ export class SimulatedLog implements Log {
         const reason = error instanceof Error ? ` (${error.name}: ${error.message})` : '';
         const line = `${dbTime(this.world.now())} ${level} ${daemon} ${name} [${who}] ${message}${reason}`;
         this.#write(line);
-        if (level === 'CRITICAL' || isDefect(error)) this.defects.push(`${line}\n${(error as Error)?.stack ?? ''}`);
+        if (level === 'CRITICAL' || isDefect(error) || isUnexpected(message))
+          this.defects.push(`${line}\n${(error as Error)?.stack ?? ''}`);
       });
   }
 
@@ -68,7 +70,19 @@ export class SimulatedLog implements Log {
   }
 }
 
-/** Errors which nobody throws on purpose. */
+/** What the faults of a simulation say. */
+const simulated = '(simulated: ';
+
+/** Errors which nobody throws on purpose, and statements which the database doesn't understand or want. */
 function isDefect(error: unknown): boolean {
+  if (error instanceof DBError) return error.reason === 'other' && !error.message.includes(simulated);
   return error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+}
+
+/**
+ * The API answers what it did not expect with `UnknownError`, status 400, and this line. That a back end or a database
+ * fails is expected here; an answer which doesn't come in time, and a commit of which nobody knows, have lines of their own.
+ */
+function isUnexpected(message: string): boolean {
+  return message.includes('Unexpected error raised') && !message.includes(simulated);
 }

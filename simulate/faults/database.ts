@@ -11,7 +11,7 @@ class DatabaseFault extends Error {
     readonly kind: 'conflict' | 'lost',
     message: string,
   ) {
-    super(message);
+    super(`${message} (simulated: ${kind})`);
   }
 }
 
