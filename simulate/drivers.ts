@@ -61,8 +61,16 @@ class FilteringDriver extends FakeDriver {
     super(own);
   }
 
+  /** Filters are made when the daemon starts, as its chains are: one which died as it started a machine leaves none. */
+  override async init(host: string): Promise<void> {
+    await super.init(host);
+    const machines = new Set((await this.list()).map((machine) => machine.name));
+    for (const name of this.host.filters.keys()) if (!machines.has(name)) this.host.filters.delete(name);
+  }
+
   override async spawn(spec: MachineSpec, signal: AbortSignal): Promise<void> {
-    await this.#filter(spec.name);
+    const filter = await this.#filterOf(spec.name);
+    if (filter !== undefined) this.host.filters.set(spec.name, filter);
     await super.spawn(spec, signal);
   }
 
@@ -72,12 +80,16 @@ class FilteringDriver extends FakeDriver {
   }
 
   override async refreshSecurityGroup(): Promise<void> {
-    for (const machine of await this.list()) await this.#filter(machine.name);
+    for (const { name } of await this.list()) {
+      const filter = await this.#filterOf(name);
+      // The machine may have been destroyed while the rules were read.
+      if (filter !== undefined && (await this.info(name)) !== undefined) this.host.filters.set(name, filter);
+    }
   }
 
-  async #filter(name: string): Promise<void> {
+  async #filterOf(name: string): Promise<string | undefined> {
     const id = idFromName(this.own.flags.instance_name_template, name);
-    if (id !== undefined) this.host.filters.set(name, await filterOf(this.db, id));
+    return id === undefined ? undefined : filterOf(this.db, id);
   }
 }
 

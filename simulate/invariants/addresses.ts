@@ -1,5 +1,5 @@
 import type { View } from './view.js';
-import { describe } from './instances.js';
+import { describe, hasMachine } from './instances.js';
 
 /** Every fixed address belongs to at most one live instance, as the machine has it, and to none when that is gone. */
 export function fixedAddresses(view: View): string[] {
@@ -25,7 +25,7 @@ export function fixedAddresses(view: View): string[] {
       problems.push(`interface ${vif.id} belongs to instance ${vif.instance_id}, which is gone`);
   }
   for (const instance of instances.values()) {
-    if (instance.vm_state !== 'active' && instance.vm_state !== 'rescued') continue;
+    if (!hasMachine(instance)) continue;
     const own = view.live('fixed_ips').filter((row) => row.instance_id === instance.id && row.allocated);
     if (own.length !== 1) problems.push(`${describe(instance)} has ${own.length} fixed addresses`);
   }
@@ -36,17 +36,19 @@ export function fixedAddresses(view: View): string[] {
 function machineAddresses(view: View): string[] {
   const problems: string[] = [];
   const owners = new Map<string, string>();
-  const rows = new Map(view.live('fixed_ips').map((row) => [row.address, row]));
   for (const host of view.hosts) {
     for (const machine of view.machinesOf(host.name)) {
       for (const address of machine.addresses) {
         if (owners.has(address)) problems.push(`${machine.name} and ${owners.get(address)} both have ${address}`);
         owners.set(address, machine.name);
-        const owner = rows.get(address)?.instance_id;
-        const instance = view.live('instances').find((row) => row.id === machine.instanceId);
-        if (instance?.vm_state === 'active' && owner !== machine.instanceId)
-          problems.push(`${machine.name} has ${address}, which belongs to instance ${owner ?? 'nobody'}`);
       }
+      const instance = view.live('instances').find((row) => row.id === machine.instanceId);
+      if (!hasMachine(instance)) continue;
+      const own = view.live('fixed_ips').filter((row) => row.instance_id === machine.instanceId && row.allocated);
+      const wanted = own.map((row) => row.address).sort();
+      const found = [...machine.addresses].sort();
+      if (found.join() !== wanted.join())
+        problems.push(`${machine.name} has the addresses [${found.join()}] and should have [${wanted.join()}]`);
     }
   }
   return problems;

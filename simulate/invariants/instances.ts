@@ -11,16 +11,22 @@ export function describe(instance: InstanceRow): string {
   return `instance ${id} (host ${host}, ${deleted ? 'deleted, ' : ''}${vm}/${task}, power ${power})`;
 }
 
+/** It is at rest, and has a machine which runs. */
+export function hasMachine(instance: InstanceRow | undefined): boolean {
+  return instance !== undefined && withMachine.includes(instance.vm_state);
+}
+
 /** Every instance runs, is stopped, is gone, or is in `error` with a reason; none is on its way. */
 export function instancesAtRest(view: View): string[] {
-  const reasons = new Set(view.rows('instance_actions').flatMap((row) => (row.error ? [row.instance_id] : [])));
+  // The newest action's: what went wrong earlier, and was overcome, is no reason.
+  const reasons = new Map(view.rows('instance_actions').map((row) => [row.instance_id, row.error]));
   return view.rows('instances').flatMap((row) => {
     // One which no host had is deleted as it was, as in 2011.3.
     if (row.deleted)
       return row.vm_state === 'deleted' || row.host === null ? [] : [`${describe(row)} is deleted in this state`];
     if (!atRest.includes(row.vm_state) || row.task_state !== null) return [`${describe(row)} is not at rest`];
-    if (row.vm_state === 'error' && !reasons.has(row.id)) return [`${describe(row)} is in error without a reason`];
-    if (withMachine.includes(row.vm_state) && row.host === null) return [`${describe(row)} has no host`];
+    if (row.vm_state === 'error' && !reasons.get(row.id)) return [`${describe(row)} is in error without a reason`];
+    if (hasMachine(row) && row.host === null) return [`${describe(row)} has no host`];
     return [];
   });
 }
@@ -38,7 +44,7 @@ export function machinesMatch(view: View): string[] {
       else if (row.deleted) problems.push(`${where} is of a deleted instance: ${describe(row)}`);
       else if (row.host !== host.name) problems.push(`${where} is not where its row says: ${describe(row)}`);
       else if (row.vm_state === 'stopped') problems.push(`${where} is of a stopped instance: ${describe(row)}`);
-      else if (withMachine.includes(row.vm_state) && machine.state !== powerState.running)
+      else if (hasMachine(row) && machine.state !== powerState.running)
         problems.push(`${where} does not run: ${describe(row)}`);
       if (found.has(machine.instanceId))
         problems.push(`${where} is there twice, also on ${found.get(machine.instanceId)}`);
@@ -46,7 +52,14 @@ export function machinesMatch(view: View): string[] {
     }
   }
   for (const row of view.live('instances')) {
-    if (!withMachine.includes(row.vm_state) || view.isLost(row.host)) continue;
+    if (view.isLost(row.host)) continue;
+    if (
+      row.vm_state === 'error' &&
+      row.launched_at !== null &&
+      (row.power_state !== powerState.nostate) !== found.has(row.id)
+    )
+      problems.push(`${describe(row)} ${found.has(row.id) ? 'has a machine still' : 'has lost its machine'}`);
+    if (!hasMachine(row)) continue;
     if (!found.has(row.id)) problems.push(`${describe(row)} has no machine`);
     else if (row.power_state !== powerState.running)
       problems.push(`${describe(row)} has another power state than its machine`);

@@ -2,6 +2,7 @@ import type { VolumeRow } from '../../common/db/rows.js';
 import { usedByInstances, usedByVolumes, usedFloatingIps } from '../../common/db/quotas.js';
 import { filterOf } from '../drivers.js';
 import { users } from '../plan.js';
+import { hasMachine } from './instances.js';
 import type { View } from './view.js';
 
 /** Nobody has more than its quota, and what counts against it is what there is. */
@@ -44,17 +45,21 @@ export function hostsNotOverfilled(view: View): string[] {
   return over.map(([host, cores]) => `the instances on ${host} have ${cores} cores, and it can carry ${most}`);
 }
 
-/** Each machine's packet filter lets in what the rules of its groups say now. */
+/** Each machine's packet filter lets in what the rules of its groups say now; there is none without a machine. */
 export async function filtersMatch(view: View): Promise<string[]> {
   const problems: string[] = [];
   for (const host of view.hosts) {
     for (const machine of view.machinesOf(host.name)) {
       const row = view.live('instances').find((one) => one.id === machine.instanceId);
-      if (row?.vm_state !== 'active' || row.host !== host.name) continue;
+      if (!hasMachine(row) || row?.host !== host.name) continue;
       const wanted = await filterOf(view.cloud.db, machine.instanceId);
       const found = host.filters.get(machine.name);
       if (found !== wanted)
         problems.push(`${machine.name} on ${host.name} lets in [${found ?? 'anything'}] and should let in [${wanted}]`);
+    }
+    const there = new Set(view.machinesOf(host.name).map((machine) => machine.name));
+    for (const name of host.filters.keys()) {
+      if (!there.has(name)) problems.push(`${host.name} has a filter for ${name}, which is not there`);
     }
   }
   return problems;

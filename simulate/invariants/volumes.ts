@@ -1,4 +1,5 @@
 import type { VolumeRow } from '../../common/db/rows.js';
+import { hasMachine } from './instances.js';
 import type { View } from './view.js';
 
 const volumeRest: readonly (string | null)[] = ['available', 'in-use', 'error', 'error_deleting'];
@@ -28,6 +29,27 @@ export function volumeStates(view: View): string[] {
     if (!snapshotRest.includes(row.status))
       problems.push(`snapshot ${row.id} of volume ${row.volume_id} is ${row.status}`);
   }
+  return [...problems, ...mappings(view)];
+}
+
+/** A volume is mapped to one instance at most: that which has it, or one which is to have it when it starts again. */
+function mappings(view: View): string[] {
+  const problems: string[] = [];
+  const instances = new Map(view.live('instances').map((row) => [row.id, row]));
+  const volumes = new Map(view.live('volumes').map((row) => [row.id, row]));
+  const mapped = new Set<number>();
+  for (const { id, instance_id: instanceId, volume_id: volumeId } of view.live('block_device_mapping')) {
+    const what = `mapping ${id} of volume ${volumeId} to instance ${instanceId}`;
+    const instance = instances.get(instanceId!);
+    if (instance === undefined) problems.push(`${what}, which is gone`);
+    if (volumeId === null) continue;
+    const volume = volumes.get(volumeId);
+    if (mapped.has(volumeId)) problems.push(`${what} is not the only one of this volume`);
+    mapped.add(volumeId);
+    if (volume === undefined) problems.push(`${what} is of a volume which is gone`);
+    else if (volume.instance_id !== instanceId && (volume.instance_id !== null || hasMachine(instance)))
+      problems.push(`${what} contradicts it: ${describe(volume)}`);
+  }
   return problems;
 }
 
@@ -44,7 +66,7 @@ export function disksMatch(view: View): string[] {
   for (const host of view.hosts) {
     for (const machine of view.machinesOf(host.name)) {
       const instance = view.live('instances').find((row) => row.id === machine.instanceId);
-      if (instance?.vm_state !== 'active' && instance?.vm_state !== 'rescued') continue;
+      if (!hasMachine(instance)) continue;
       const own = volumes.filter((row) => row.instance_id === machine.instanceId);
       const wanted = own.map((row) => `${row.mountpoint} ${row.id}`).sort();
       const found = Object.entries(machine.volumes)
@@ -78,7 +100,9 @@ export function exportsMatch(view: View): string[] {
     }
     for (const row of rows.values()) {
       if (row.host !== host.name || (row.status !== 'available' && row.status !== 'in-use')) continue;
-      const target = targets.find((one) => one.volume_id === row.id && one.host === host.name)?.target_num;
+      const own = targets.filter((one) => one.volume_id === row.id);
+      if (own.length > 1) problems.push(`${describe(row)} has the targets ${own.map((one) => one.target_num).join()}`);
+      const target = own.find((one) => one.host === host.name)?.target_num;
       const file = stored.get(row.id);
       if (file === undefined) problems.push(`${describe(row)} is not stored on its host`);
       else if (file.target === null || file.target !== target)
