@@ -101,9 +101,14 @@ export class SimulatedCloud {
     }
   }
 
-  /** Ends every daemon as after SIGTERM. */
-  async stop(): Promise<void> {
-    await Promise.all([...this.daemons.values()].map((daemon) => daemon.stop()));
+  /** Ends every daemon as after SIGTERM; answers the names of those which had to be killed. */
+  async stop(): Promise<string[]> {
+    const late: string[] = [];
+    const stop = async (daemon: SimulatedDaemon): Promise<void> => {
+      if (!(await daemon.stop())) late.push(daemon.name);
+    };
+    await Promise.all([...this.daemons.values()].map(stop));
+    return late;
   }
 
   /** Lets go of everything, whatever state it is in. The world has ended. */

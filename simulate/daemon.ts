@@ -84,15 +84,17 @@ export class SimulatedDaemon<D extends RunningDaemon = RunningDaemon> {
     this.life?.runtime.halt();
   }
 
-  /** Ends as after SIGTERM; killed when that takes too long. */
-  async stop(): Promise<void> {
+  /** Ends as after SIGTERM; killed when that takes too long. Answers whether it ended by itself. */
+  async stop(): Promise<boolean> {
     this.#wanted = false;
     const life = this.life;
-    if (life === undefined) return;
+    if (life === undefined) return true;
     const { world } = this.around;
     const seconds = life.runtime.flags.drain_timeout + 60;
-    await Promise.race([this.#end(life), life.runtime.ended, world.sleep(seconds * 1000)]);
+    const late = world.sleep(seconds * 1000).then(() => 'late');
+    const end = await Promise.race([this.#end(life), life.runtime.ended, late]);
     life.runtime.halt();
+    return end !== 'late';
   }
 
   /** No trouble is to come any more; what has begun goes on. */

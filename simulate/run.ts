@@ -39,7 +39,7 @@ export async function runPlan(plan: Plan, onLine?: (line: string) => void): Prom
     users = new SimulatedUsers(cloud, plan.setting.theme);
     problems.push(...(await liveThrough(cloud, users, plan)));
     if (problems.length > 0) return;
-    await cloud.stop();
+    for (const name of await cloud.stop()) problems.push(`the end: ${name} did not stop when it was told to`);
   };
   const forget = watchProcess(cloud.world);
   try {

@@ -42,8 +42,9 @@ export class SimulatedRuntime implements Runtime {
   readonly #world: World;
   #end: () => void = () => undefined;
   #halted = false;
-  #armed: { operations: number; moment: Moment } | undefined;
-  #dying = false;
+  #armed: { operations: number; moment: Moment; onDeath: () => void } | undefined;
+  /** It dies when this operation has been carried out; who is to be told. */
+  #dying: (() => void) | undefined;
   /** An operation of this daemon is being carried out. */
   #operating = false;
   #pausedUntil = 0;
@@ -136,9 +137,9 @@ export class SimulatedRuntime implements Runtime {
     this.#pauseWished = 0;
   }
 
-  /** Lets the daemon die at an operation of the outside: the next one, or so many later. */
-  dieAt(operations: number, moment: Moment): void {
-    this.#armed ??= { operations, moment };
+  /** Lets the daemon die at an operation of the outside: the next one, or so many later. Tells when it does. */
+  dieAt(operations: number, moment: Moment, onDeath: () => void = () => undefined): void {
+    this.#armed ??= { operations, moment, onDeath };
   }
 
   /** It need not die any more. */
@@ -148,7 +149,7 @@ export class SimulatedRuntime implements Runtime {
 
   /** @internal To be called when an operation was carried out; a daemon which dies after it dies here. */
   carriedOut(): void {
-    if (this.#dying) this.halt();
+    if (this.#dying !== undefined) this.#die(this.#dying);
   }
 
   halt(): void {
@@ -157,10 +158,16 @@ export class SimulatedRuntime implements Runtime {
     this.#end();
   }
 
+  #die(onDeath: () => void): void {
+    if (this.#halted) return;
+    this.halt();
+    onDeath();
+  }
+
   async #operation<T>(work: () => Promise<T>): Promise<T> {
     if (this.#armed !== undefined && this.#armed.operations-- <= 0) {
-      if (this.#armed.moment === 'before') this.halt();
-      else this.#dying = true;
+      if (this.#armed.moment === 'before') this.#die(this.#armed.onDeath);
+      else this.#dying = this.#armed.onDeath;
       this.#armed = undefined;
     }
     this.#operating = true;

@@ -36,8 +36,7 @@ export class Injector {
     cloud.log.note(`FAULT ${JSON.stringify(fault)}`);
     switch (fault.kind) {
       case 'crash':
-        life!.runtime.dieAt(fault.after, fault.when);
-        void life!.runtime.ended.then(() => this.#startLater(daemon!, fault.downMs));
+        life!.runtime.dieAt(fault.after, fault.when, () => this.#startLater(daemon!, fault.downMs));
         break;
       case 'stop':
         void daemon!.stop().then(() => this.#startLater(daemon!, fault.downMs));

@@ -1,0 +1,44 @@
+import { expect } from 'chai';
+import { SimulatedCloud } from '../../../simulate/cloud.js';
+import { Injector } from '../../../simulate/faults/injector.js';
+import { planOf } from '../../../simulate/plan.js';
+
+/** Lives through something in a cloud. */
+async function within(life: (cloud: SimulatedCloud) => Promise<void>): Promise<void> {
+  const cloud = new SimulatedCloud({ seed: 1, setting: { ...planOf(1, 1).setting, computeHosts: 1 } });
+  try {
+    await cloud.world.run(cloud.start().then(() => life(cloud)));
+  } finally {
+    await cloud.close();
+  }
+}
+
+describe('the lives of simulated daemons', () => {
+  it('end when they are told to; who has to be killed is named', () =>
+    within(async (cloud) => {
+      const volume = cloud.daemons.get('nova-volume@cloud1')!;
+      volume.life!.running!.stop = () => new Promise(() => undefined);
+      expect(await cloud.stop()).to.deep.equal(['nova-volume@cloud1']);
+      await cloud.world.sleep(600_000);
+      expect([...cloud.daemons.values()].filter((daemon) => daemon.life !== undefined)).to.deep.equal([]);
+    }));
+
+  it('begin again after a crash, but not for one which did not happen', () =>
+    within(async (cloud) => {
+      const volume = cloud.daemons.get('nova-volume@cloud1')!;
+      const crash = { kind: 'crash', daemon: volume.name, when: 'after', downMs: 200 } as const;
+      new Injector(cloud).schedule([
+        { ...crash, at: 0, after: 0 },
+        { ...crash, at: 200_000, after: 1_000_000 },
+        { at: 210_000, kind: 'power', host: 'cloud1', downMs: 300_000 },
+      ]);
+      const first = volume.life;
+      await cloud.world.sleep(100_000);
+      expect(volume.serves).to.equal(true);
+      expect(volume.life).not.to.equal(first);
+      await cloud.world.sleep(300_000);
+      expect(volume.life).to.equal(undefined);
+      await cloud.world.sleep(200_000);
+      expect(volume.serves).to.equal(true);
+    }));
+});
