@@ -29,11 +29,14 @@ export interface Step {
   seed: number;
 }
 
-/** How a statement fails: a deadlock; or the connection breaks, before or after the statement was carried out. */
-export type DatabaseTrouble = 'conflict' | 'lost before' | 'lost after';
+/**
+ * How a statement fails: a deadlock; the connection breaks, before or after the statement was carried out; the disk is
+ * full; or for no reason which anybody knows.
+ */
+export type DatabaseTrouble = 'conflict' | 'lost before' | 'lost after' | 'hopeless' | 'other';
 /**
  * Something which breaks. `at`: milliseconds since the users began; `daemon`: `nova-compute@cloud1`; `after`: so many
- * operations of the outside later; `method`: of the driver, null for whichever is called next.
+ * operations of the outside later; `commits`: of them only COMMIT counts; `method`: of the driver, null for whichever is called next.
  */
 export type Fault = { at: number } & (
   | { kind: 'crash'; daemon: string; after: number; when: 'before' | 'after'; downMs: number }
@@ -41,7 +44,7 @@ export type Fault = { at: number } & (
   | { kind: 'pause'; daemon: string; ms: number }
   | { kind: 'power'; host: string; downMs: number }
   | { kind: 'lost host'; host: string }
-  | { kind: 'database'; daemon: string; after: number; how: DatabaseTrouble; times: number }
+  | { kind: 'database'; daemon: string; after: number; how: DatabaseTrouble; times: number; commits: boolean }
   | { kind: 'database away'; ms: number }
   | { kind: 'disconnect'; daemon: string; ms: number }
   | { kind: 'unconfirmed'; daemon: string; delivered: boolean; ms: number }
@@ -145,9 +148,23 @@ function driverFault(random: SeededRandom, setting: Setting, at: number): Fault 
     at,
     kind: 'driver',
     ...driverOf(random, setting),
-    how: random.pick(['fail before', 'fail after', 'fail after', 'hang', 'slow']),
+    how: random.pick(['fail before', 'fail after', 'fail after', 'hang', 'stuck', 'slow']),
     times: 1 + random.below(4),
     ms: random.pick([3000, 20_000, 90_000]),
+  };
+}
+
+function databaseFault(random: SeededRandom, daemon: string, at: number): Fault {
+  // Few statements are COMMITs, and those are where most can go wrong.
+  const commits = random.below(2) === 0;
+  return {
+    at,
+    kind: 'database',
+    daemon,
+    after: random.below(commits ? 5 : 30),
+    how: random.pick(['conflict', 'lost before', 'lost after', 'lost after', 'hopeless', 'other']),
+    times: random.pick([1, 1, 2, 12]),
+    commits,
   };
 }
 
@@ -172,14 +189,8 @@ function faultOf(random: SeededRandom, setting: Setting, at: number): Fault {
     () => ({ at, kind: 'pause', daemon, ms: random.pick([briefly, briefly, 300_000]) }),
     () => ({ at, kind: 'power', host, downMs: random.pick([3000, 60_000, 300_000]) }),
     () => (mayBurn.length > 0 ? { at, kind: 'lost host', host: random.pick(mayBurn) } : crash(100)),
-    () => ({
-      at,
-      kind: 'database',
-      daemon,
-      after: random.below(30),
-      how: random.pick(['conflict', 'lost before', 'lost after']),
-      times: random.pick([1, 1, 2, 12]),
-    }),
+    () => databaseFault(random, daemon, at),
+    () => databaseFault(random, daemon, at),
     () => ({ at, kind: 'database away', ms: random.pick([200, 1500, 10_000]) }),
     () => ({ at, kind: 'disconnect', daemon, ms: briefly }),
     () => ({ at, kind: 'unconfirmed', daemon, delivered: random.pick([true, false]), ms: briefly }),

@@ -16,6 +16,7 @@ export class SimulatedBroker {
   /** When the last delivery of a queue happens, so that none overtakes it. */
   readonly #lastDelivery = new Map<string, number>();
   readonly #transports = new Set<SimulatedTransport>();
+  #awayUntil = 0;
 
   constructor(
     private readonly world: World,
@@ -37,7 +38,13 @@ export class SimulatedBroker {
   /** The broker is restarted: its queues and messages are gone, as those which are not durable, and connections break. */
   restart(awayMs: number): void {
     this.bus = this.#newBus();
+    this.#awayUntil = Math.max(this.#awayUntil, this.world.now() + awayMs);
     for (const transport of this.#transports) transport.disconnect(awayMs);
+  }
+
+  /** Resolves when it can be reached: also who starts, or lost its connection for another reason, waits for it. */
+  async back(): Promise<void> {
+    while (this.world.now() < this.#awayUntil) await this.world.sleep(this.#awayUntil - this.world.now());
   }
 
   calm(): void {
@@ -83,6 +90,7 @@ export class SimulatedTransport implements Transport {
 
   async connect(): Promise<void> {
     await this.#back;
+    await this.broker.back();
     await this.runtime.outside(async () => this.#open());
   }
 
@@ -92,7 +100,10 @@ export class SimulatedTransport implements Transport {
     void this.#inner.close();
     this.#inner = undefined;
     for (const consumer of this.#consumers) consumer.current = undefined;
-    this.#back = this.world.sleep(awayMs).then(() => this.#reconnect());
+    this.#back = this.world.sleep(awayMs).then(async () => {
+      await this.broker.back();
+      await this.#reconnect();
+    });
   }
 
   /** The connection breaks at the next message which is sent, before anybody heard whether it is in a queue. */
@@ -119,10 +130,11 @@ export class SimulatedTransport implements Transport {
   ): Promise<Reply> {
     await this.#ready();
     let answer: Promise<Reply> | undefined;
-    await this.#operation(async (inner) => {
+    await this.#sending((inner) => {
       answer = inner.call(routingKey, body, options);
       answer.catch(() => undefined);
-    });
+      return Promise.resolve();
+    }, true);
     return new Promise((resolve, reject) => {
       answer!.then(
         (reply) => this.runtime.whenAwake(() => resolve(reply)),
@@ -132,7 +144,7 @@ export class SimulatedTransport implements Transport {
   }
 
   reply(messageId: string, bodies: readonly string[]): Promise<void> {
-    return this.#operation((inner) => inner.reply(messageId, bodies));
+    return this.#sending((inner) => inner.reply(messageId, bodies), false);
   }
 
   async consume(options: ConsumeOptions): Promise<Consumer> {
@@ -161,7 +173,12 @@ export class SimulatedTransport implements Transport {
 
   async #send(publish: (inner: Transport) => Promise<void>, confirm: boolean): Promise<void> {
     await this.#ready();
-    await this.#operation(async (inner) => {
+    await this.#sending(publish, confirm);
+  }
+
+  /** Hands a message to the broker; whether it arrived when the connection breaks, only who wants to know is told. */
+  #sending(publish: (inner: Transport) => Promise<void>, confirm: boolean): Promise<void> {
+    return this.#operation(async (inner) => {
       const unconfirmed = this.#unconfirmed;
       this.#unconfirmed = undefined;
       if (unconfirmed === undefined) return publish(inner);

@@ -8,12 +8,15 @@ import type { SimulatedRuntime } from '../simulatedRuntime.js';
 
 class DatabaseFault extends Error {
   constructor(
-    readonly kind: 'conflict' | 'lost',
+    readonly kind: 'conflict' | 'lost' | 'hopeless' | 'other',
     message: string,
   ) {
     super(`${message} (simulated: ${kind})`);
   }
 }
+
+/** What a server says when it refuses a statement. */
+const refusals = { conflict: 'deadlock detected', hopeless: 'the disk is full', other: 'internal error' } as const;
 
 /** One daemon's connection to the server. */
 interface Session {
@@ -38,7 +41,7 @@ export class DatabaseServer {
 }
 
 /**
- * A daemon's way to the {@link DatabaseServer}, on which things go wrong: deadlocks, connections which break before or
+ * A daemon's way to the {@link DatabaseServer}, on which things go wrong: deadlocks, a full disk, connections which break before or
  * after a statement was carried out, a server which is away. What a daemon leaves open when it dies is rolled back, as
  * a server does.
  */
@@ -55,7 +58,7 @@ export class FaultyDialect implements Dialect {
   readonly storesFractions = true;
   readonly pipelines = false;
   readonly returning = false;
-  readonly #armed: { statements: number; how: DatabaseTrouble; times: number }[] = [];
+  readonly #armed: { statements: number; how: DatabaseTrouble; times: number; commits: boolean }[] = [];
 
   constructor(
     private readonly server: DatabaseServer,
@@ -65,9 +68,9 @@ export class FaultyDialect implements Dialect {
     this.maxValues = server.sqlite.maxValues;
   }
 
-  /** Something goes wrong at a statement: the next one, or so many later; and so many times. */
-  trouble(statements: number, how: DatabaseTrouble, times: number): void {
-    this.#armed.push({ statements, how, times });
+  /** Something goes wrong at a statement: the next one, or so many later; and so many times. `commits`: at COMMIT only. */
+  trouble(statements: number, how: DatabaseTrouble, times: number, commits = false): void {
+    this.#armed.push({ statements, how, times, commits });
   }
 
   /** No more trouble from here on. */
@@ -88,13 +91,13 @@ export class FaultyDialect implements Dialect {
 
   async query(connection: Connection, text: string, values: readonly SqlValue[], rows: boolean): Promise<Result> {
     const session = connection as Session;
-    const how = this.#troubleNow();
+    const how = this.#troubleNow(text);
     if (this.runtime.halted || session.broken || this.server.away || how === 'lost before') {
       await this.#break(session);
     }
-    if (how === 'conflict' && text !== 'ROLLBACK') {
+    if ((how === 'conflict' || how === 'hopeless' || how === 'other') && text !== 'ROLLBACK') {
       await this.#rollBack(session);
-      throw new DatabaseFault('conflict', 'deadlock detected');
+      throw new DatabaseFault(how, refusals[how]);
     }
     if (text === 'ROLLBACK' && !session.inTransaction) return { rows: [], affected: 0, insertId: 0 };
     const result = await this.server.sqlite.query(session.real, text, values, rows);
@@ -119,10 +122,10 @@ export class FaultyDialect implements Dialect {
     return false;
   }
 
-  #troubleNow(): DatabaseTrouble | undefined {
-    const armed = this.#armed[0];
+  #troubleNow(text: string): DatabaseTrouble | undefined {
+    const armed = this.#armed.find((one) => !one.commits || text === 'COMMIT');
     if (armed === undefined || armed.statements-- > 0) return undefined;
-    if (--armed.times <= 0) this.#armed.shift();
+    if (--armed.times <= 0) this.#armed.splice(this.#armed.indexOf(armed), 1);
     return armed.how;
   }
 

@@ -1,8 +1,11 @@
 import { NovaError } from '../../common/errors.js';
 import type { SimulatedRuntime } from '../simulatedRuntime.js';
 
-/** How a driver's call goes wrong; `hang` ends with a failure, `slow` well. */
-export type DriverTrouble = 'fail before' | 'fail after' | 'hang' | 'slow';
+/**
+ * How a driver's call goes wrong; `hang` ends with a failure, `slow` well; `stuck` fails when faults end, and the daemon
+ * never hears of it when it ends before.
+ */
+export type DriverTrouble = 'fail before' | 'fail after' | 'hang' | 'slow' | 'stuck';
 
 /** The methods of each daemon's driver which can go wrong. */
 export const troubledMethods: Readonly<Record<string, readonly string[]>> = {
@@ -29,6 +32,7 @@ export const troubledMethods: Readonly<Record<string, readonly string[]>> = {
 /** What goes wrong in the drivers of one daemon. */
 export class DriverTroubles {
   #armed: { readonly method: string | null; readonly how: DriverTrouble; times: number; readonly ms: number }[] = [];
+  readonly #stuck = new Set<() => void>();
 
   /** The next calls, of one method or of whichever, go wrong. */
   arm(method: string | null, how: DriverTrouble, times: number, ms: number): void {
@@ -37,6 +41,13 @@ export class DriverTroubles {
 
   calm(): void {
     this.#armed = [];
+    for (const free of this.#stuck) free();
+    this.#stuck.clear();
+  }
+
+  /** Resolves when faults end. */
+  stuck(runtime: SimulatedRuntime): Promise<void> {
+    return new Promise((resolve) => void this.#stuck.add(() => runtime.whenAwake(resolve)));
   }
 
   /** The trouble of this very call. */
@@ -64,7 +75,8 @@ export function troubled<D extends object>(driver: D, runtime: SimulatedRuntime,
         const failure = new NovaError(`The back end could not ${name} (simulated: ${trouble.how})`);
         if (trouble.how === 'fail before') throw failure;
         if (trouble.how === 'hang' || trouble.how === 'slow') await runtime.sleep(trouble.ms);
-        if (trouble.how === 'hang') throw failure;
+        if (trouble.how === 'stuck') await troubles.stuck(runtime);
+        if (trouble.how === 'hang' || trouble.how === 'stuck') throw failure;
         const result = await method(...args);
         if (trouble.how === 'fail after') throw failure;
         return result;

@@ -52,7 +52,7 @@ export class Injector {
         this.#killHost(fault.host, () => undefined);
         break;
       case 'database':
-        life!.dialect.trouble(fault.after, fault.how, fault.times);
+        life!.dialect.trouble(fault.after, fault.how, fault.times, fault.commits);
         break;
       case 'database away':
         cloud.database.away = true;

@@ -1,17 +1,6 @@
 import { expect } from 'chai';
-import { SimulatedCloud } from '../../../simulate/cloud.js';
 import { Injector } from '../../../simulate/faults/injector.js';
-import { planOf } from '../../../simulate/plan.js';
-
-/** Lives through something in a cloud. */
-async function within(life: (cloud: SimulatedCloud) => Promise<void>): Promise<void> {
-  const cloud = new SimulatedCloud({ seed: 1, setting: { ...planOf(1, 1).setting, computeHosts: 1 } });
-  try {
-    await cloud.world.run(cloud.start().then(() => life(cloud)));
-  } finally {
-    await cloud.close();
-  }
-}
+import { within } from './within.js';
 
 describe('the lives of simulated daemons', () => {
   it('end when they are told to; who has to be killed is named', () =>
