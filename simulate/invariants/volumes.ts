@@ -32,22 +32,25 @@ export function volumeStates(view: View): string[] {
   return [...problems, ...mappings(view)];
 }
 
-/** A volume is mapped to one instance at most: that which has it, or one which is to have it when it starts again. */
+/** A volume is mapped to the instance which has it, and to some which are to have it when they start again; once to each. */
 function mappings(view: View): string[] {
   const problems: string[] = [];
   const instances = new Map(view.live('instances').map((row) => [row.id, row]));
   const volumes = new Map(view.live('volumes').map((row) => [row.id, row]));
-  const mapped = new Set<number>();
+  const mapped = new Set<string>();
   for (const { id, instance_id: instanceId, volume_id: volumeId } of view.live('block_device_mapping')) {
     const what = `mapping ${id} of volume ${volumeId} to instance ${instanceId}`;
     const instance = instances.get(instanceId!);
     if (instance === undefined) problems.push(`${what}, which is gone`);
     if (volumeId === null) continue;
     const volume = volumes.get(volumeId);
-    if (mapped.has(volumeId)) problems.push(`${what} is not the only one of this volume`);
-    mapped.add(volumeId);
-    if (volume === undefined) problems.push(`${what} is of a volume which is gone`);
-    else if (volume.instance_id !== instanceId && (volume.instance_id !== null || hasMachine(instance)))
+    const pair = `${instanceId} ${volumeId}`;
+    if (mapped.has(pair)) problems.push(`${what} is there twice`);
+    mapped.add(pair);
+    // That of a stopped instance may be deleted, as in 2011.3; then it does not start.
+    const isHeld = hasMachine(instance);
+    if (volume === undefined && isHeld) problems.push(`${what} is of a volume which is gone`);
+    if (volume !== undefined && volume.instance_id !== instanceId && (volume.instance_id !== null || isHeld))
       problems.push(`${what} contradicts it: ${describe(volume)}`);
   }
   return problems;

@@ -131,7 +131,7 @@ const damages: readonly (readonly [change: Change | Change[], back: Change | Cha
   [mapping(1, 2), mappingsGone, /^volume states: mapping \d+ of volume 2 to instance 1 contradicts it: volume 2/],
   [mapping(4711, 2), mappingsGone, /^volume states: mapping \d+ of volume 2 to instance 4711, which is gone$/],
   [mapping(1, 4711), mappingsGone, /^volume states: mapping \d+ of volume 4711 .* is of a volume which is gone$/],
-  [mapping(1, 1), mappingsGone, /^volume states: mapping \d+ of volume 1 .* is not the only one of this volume$/],
+  [mapping(1, 1), mappingsGone, /^volume states: mapping \d+ of volume 1 .* is there twice$/],
   [
     'UPDATE iscsi_targets SET volume_id = 1 WHERE target_num = 3',
     'UPDATE iscsi_targets SET volume_id = NULL WHERE target_num = 3',
