@@ -1,5 +1,5 @@
 import { addVolumeMapping, deleteVolumeMapping } from './blockDeviceMappings.js';
-import { placeholders, type Db, type Queryable } from './db.js';
+import { placeholders, type Db, type Queryable, type Tx } from './db.js';
 import type { VolumeRow } from './rows.js';
 import { releaseVolume } from './volumes.js';
 
@@ -24,13 +24,18 @@ export async function recordAttachment(
 
 /**
  * Ends an attachment: the volume is available again and its mapping gone, in one transaction. False when the volume was
- * not the instance's (any longer); the mapping goes all the same.
+ * not the instance's (any longer); the mapping goes all the same. When the database goes away while it commits it looks
+ * and goes on: the disk is unplugged already, and nobody else would note that.
  */
 export async function recordDetachment(db: Db, instanceId: number, volumeId: number): Promise<boolean> {
-  return db.transaction(async (tx) => {
+  const detach = async (tx: Tx): Promise<boolean> => {
     const released = await releaseVolume(tx, volumeId, instanceId);
     await deleteVolumeMapping(tx, instanceId, volumeId);
     return released;
+  };
+  return db.transaction(detach, async (tx) => {
+    const held = await tx.first('SELECT id FROM volumes WHERE id = ? AND instance_id = ?', [volumeId, instanceId]);
+    return held === undefined ? true : undefined;
   });
 }
 
