@@ -28,13 +28,24 @@ ${measurements.map(({ name, summary }) => `  ${name.padEnd(12)}${summary}`).join
   --help      this text
 `;
 
+const options = { help: { type: 'boolean' }, quick: { type: 'boolean' }, minutes: { type: 'string' } } as const;
+type Parsed = ReturnType<typeof parseArgs<{ allowPositionals: true; options: typeof options }>>;
+
+/** Undefined when they make no sense, which is said then. */
+function readArgs(args: readonly string[]): Parsed | undefined {
+  try {
+    return parseArgs({ args: [...args], allowPositionals: true, options });
+  } catch (error) {
+    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n${usage}`);
+    return undefined;
+  }
+}
+
 /** Runs the measurements one after the other; answers the exit status: 0 when every promise is kept. */
 async function main(args: readonly string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args: [...args],
-    allowPositionals: true,
-    options: { help: { type: 'boolean' }, quick: { type: 'boolean' }, minutes: { type: 'string' } },
-  });
+  const parsed = readArgs(args);
+  if (parsed === undefined) return 2;
+  const { values, positionals } = parsed;
   const unknown = positionals.filter((name) => !measurements.some((one) => one.name === name));
   if (values.help === true || unknown.length > 0) {
     if (unknown.length > 0) process.stderr.write(`bench: there is no measurement ${unknown.join(', ')}\n`);

@@ -27,6 +27,8 @@ const checkEveryMs = 30_000;
 /** How long it may take until everything has come to rest. */
 const restWithinMs = 600_000;
 const rounds = 8;
+/** All that comes after the users takes less than a day. */
+const afterwardsMs = 24 * 3600_000;
 
 /** Runs what a plan says to its end, and tells what does not hold then. The same plan gives the same log. */
 export async function runPlan(plan: Plan, onLine?: (line: string) => void): Promise<Outcome> {
@@ -43,7 +45,7 @@ export async function runPlan(plan: Plan, onLine?: (line: string) => void): Prom
   };
   const forget = watchProcess(cloud.world);
   try {
-    await cloud.world.run(life());
+    await cloud.world.run(life(), plan.endMs + afterwardsMs);
   } catch (error) {
     problems.push(`the world ended: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   } finally {
