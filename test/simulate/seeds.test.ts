@@ -32,9 +32,14 @@ describe('the simulation of the whole cloud', () => {
     expect(here.lines).to.be.greaterThan(100);
   });
 
-  for (const { name, ...selection } of found) {
+  for (const { name, log, ...selection } of found) {
     it(name, async () => {
-      expect((await runPlan(selectedPlan(selection))).problems).to.deep.equal([]);
+      const lines: string[] = [];
+      const { problems } = await runPlan(selectedPlan(selection), (line) => lines.push(line));
+      expect(problems).to.deep.equal([]);
+      expect(log.test(`${lines.join('\n')}\n`), `the seed has another meaning now: ${commandOf(selection)}`).to.equal(
+        true,
+      );
     });
   }
 });
