@@ -5,7 +5,8 @@ import { releaseVolume } from './volumes.js';
 
 /**
  * Notes that a volume hangs at a device of an instance, unless that is noted already. Whoever works on one instance
- * comes in order, in its host's lane, so nothing is noted twice.
+ * comes in order, in its host's lane, so nothing is noted twice. When the database goes away while it commits it looks
+ * and goes on.
  */
 export async function recordAttachment(
   db: Db,
@@ -13,13 +14,14 @@ export async function recordAttachment(
   volumeId: number,
   mountpoint: string,
 ): Promise<void> {
-  await db.transaction(async (tx) => {
+  const note = async (tx: Tx): Promise<void> => {
     const known = await tx.first(
       'SELECT id FROM block_device_mapping WHERE instance_id = ? AND volume_id = ? AND deleted = ?',
       [instanceId, volumeId, false],
     );
     if (known === undefined) await addVolumeMapping(tx, { instanceId, deviceName: mountpoint, volumeId });
-  });
+  };
+  await db.transaction(note, note);
 }
 
 /**

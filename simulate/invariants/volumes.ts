@@ -47,11 +47,10 @@ function mappings(view: View): string[] {
     const pair = `${instanceId} ${volumeId}`;
     if (mapped.has(pair)) problems.push(`${what} is there twice`);
     mapped.add(pair);
-    // That of a stopped instance may be deleted, as in 2011.3; then it does not start.
-    const isHeld = hasMachine(instance);
-    if (volume === undefined && isHeld) problems.push(`${what} is of a volume which is gone`);
-    if (volume !== undefined && volume.instance_id !== instanceId && (volume.instance_id !== null || isHeld))
-      problems.push(`${what} contradicts it: ${describe(volume)}`);
+    // That of a stopped instance is anybody's to take or delete, as in 2011.3; then it does not start.
+    if (!hasMachine(instance)) continue;
+    if (volume === undefined) problems.push(`${what} is of a volume which is gone`);
+    else if (volume.instance_id !== instanceId) problems.push(`${what} contradicts it: ${describe(volume)}`);
   }
   return problems;
 }

@@ -1,7 +1,7 @@
 import type { Context } from '../../../common/context.js';
-import { recordAttachment } from '../../../common/db/attachments.js';
+import { recordAttachment, recordDetachment } from '../../../common/db/attachments.js';
 import type { InstanceRow, VolumeRow } from '../../../common/db/rows.js';
-import { claimVolumeForAttach, getVolume, releaseVolume } from '../../../common/db/volumes.js';
+import { claimVolumeForAttach, getVolume } from '../../../common/db/volumes.js';
 import { ApiError, InstanceNotRunning, InvalidInput } from '../../../common/errors.js';
 import type { InstanceId } from '../../../common/rpc/compute.js';
 import type { Delivery } from '../../../common/rpc/types.js';
@@ -85,7 +85,8 @@ async function attach(
 
 async function release({ parts, instance, volume, stuck }: Attachment): Promise<void> {
   if (stuck) return;
-  await releaseVolume(parts.db, volume.id, instance.id);
+  // whatever was noted of it goes, too: the note may have been written though its answer was lost
+  await recordDetachment(parts.db, instance.id, volume.id);
 }
 
 async function connect(attachment: Attachment): Promise<void> {
