@@ -6,13 +6,24 @@ import { embedded } from './lines/embedded.js';
 import { growth } from './lines/growth.js';
 import { instances } from './lines/instances.js';
 import { keyPairs } from './lines/keyPairs.js';
+import { recovery } from './lines/recovery.js';
 import { rpc } from './lines/rpc.js';
 import { scheduler } from './lines/scheduler.js';
 import { start } from './lines/start.js';
 import { StolenTime } from './stolen.js';
 import { head, table } from './table.js';
 
-const measurements: readonly Measurement[] = [start, instances, keyPairs, rpc, scheduler, growth, embedded, churn];
+const measurements: readonly Measurement[] = [
+  start,
+  instances,
+  keyPairs,
+  rpc,
+  scheduler,
+  growth,
+  embedded,
+  recovery,
+  churn,
+];
 
 /** Of churn; an hour of it is for who asks. */
 const defaultMinutes = 2;
