@@ -5,8 +5,7 @@ import { releaseVolume } from './volumes.js';
 
 /**
  * Notes that a volume hangs at a device of an instance, unless that is noted already. Whoever works on one instance
- * comes in order, in its host's lane, so nothing is noted twice. When the database goes away while it commits it looks
- * and goes on.
+ * comes in order, in its host's lane, so nothing is noted twice; also when the database goes away while it commits.
  */
 export async function recordAttachment(
   db: Db,
@@ -21,25 +20,24 @@ export async function recordAttachment(
     );
     if (known === undefined) await addVolumeMapping(tx, { instanceId, deviceName: mountpoint, volumeId });
   };
-  await db.transaction(note, note);
+  await db.transaction(note, again);
 }
 
 /**
- * Ends an attachment: the volume is available again and its mapping gone, in one transaction. False when the volume was
- * not the instance's (any longer); the mapping goes all the same. When the database goes away while it commits it looks
- * and goes on: the disk is unplugged already, and nobody else would note that.
+ * Ends an attachment: the volume is available again, unless it was not the instance's (any longer), and its mapping gone,
+ * in one transaction. When the database goes away while it commits this is done again: the disk is unplugged already, and
+ * nobody else would note that.
  */
-export async function recordDetachment(db: Db, instanceId: number, volumeId: number): Promise<boolean> {
-  const detach = async (tx: Tx): Promise<boolean> => {
-    const released = await releaseVolume(tx, volumeId, instanceId);
+export async function recordDetachment(db: Db, instanceId: number, volumeId: number): Promise<void> {
+  const end = async (tx: Tx): Promise<void> => {
+    await releaseVolume(tx, volumeId, instanceId);
     await deleteVolumeMapping(tx, instanceId, volumeId);
-    return released;
   };
-  return db.transaction(detach, async (tx) => {
-    const held = await tx.first('SELECT id FROM volumes WHERE id = ? AND instance_id = ?', [volumeId, instanceId]);
-    return held === undefined ? true : undefined;
-  });
+  await db.transaction(end, again);
 }
+
+/** After a commit of which nobody knows, for work which changes nothing the second time: it is done once more. */
+const again = (): Promise<undefined> => Promise.resolve(undefined);
 
 /**
  * Volumes which instances of a host hold although nothing says so: no mapping was noted (the daemon died in between), or

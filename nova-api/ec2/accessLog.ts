@@ -1,7 +1,7 @@
 import type { Context } from '../../common/context.js';
 import type { DoorRequest, DoorResponse } from '../../common/http/door.js';
 import type { RawParams } from './params.js';
-import { splitTarget } from './request.js';
+import { splitTarget } from '../../common/http/target.js';
 
 // eslint-disable-next-line no-control-regex -- control characters are the point
 const unprintable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;

@@ -1,4 +1,5 @@
 import type { DoorRequest } from '../../common/http/door.js';
+import { splitTarget } from '../../common/http/target.js';
 import { BodyTooLarge, readBody } from '../../common/http/door.js';
 import type { RawParams } from './params.js';
 import { Refusal, badRequest } from './refusal.js';
@@ -19,14 +20,6 @@ export interface Ec2Request {
   readonly body: Buffer;
   /** Query and form body in one map; of a repeated name the last value (nova 2011.3, nova/api/ec2/__init__.py). */
   readonly params: RawParams;
-}
-
-/** Path and query of a request target; of an absolute URL (a proxy's request) the path and query of it. */
-export function splitTarget(target: string): { path: string; query: string } {
-  const relative = target.replace(/^https?:\/\/[^/?]*/i, '').replace(/#.*$/s, '');
-  const mark = relative.indexOf('?');
-  const path = mark === -1 ? relative : relative.slice(0, mark);
-  return { path: path === '' ? '/' : path, query: mark === -1 ? '' : relative.slice(mark + 1) };
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

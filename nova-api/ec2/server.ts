@@ -7,6 +7,7 @@ import { withLogContext, type Logger } from '../../common/log.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
 import { isMetadataPath, MetadataDoor, versionList } from '../metadata/metadataDoor.js';
 import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
+import { decodedPath } from '../../common/http/target.js';
 import { accessLine, auditedParams, isChanging, printable } from './accessLog.js';
 import type { Ec2Action } from './action.js';
 import { authorize } from './authorizer.js';
@@ -18,7 +19,7 @@ import { readParams } from './params.js';
 import { RateLimit } from './rateLimit.js';
 import type { AuthMode, PasteChoice } from './paste.js';
 import { Refusal, authFailure, dryRun, missingParameter, wrongSignature } from './refusal.js';
-import { readRequest, splitTarget, type Ec2Request } from './request.js';
+import { readRequest, type Ec2Request } from './request.js';
 import { readClaim, type Claim } from './signatures.js';
 import { errorDocument, successDocument } from './xml.js';
 
@@ -253,11 +254,4 @@ function required(request: Ec2Request, name: string): string {
 }
 
 /** The path as 2011.3's url map sees it: decoded, runs of `/` as one. */
-function plainPath(target: string): string {
-  const { path } = splitTarget(target);
-  try {
-    return decodeURIComponent(path).replace(/\/{2,}/g, '/');
-  } catch {
-    return path;
-  }
-}
+const plainPath = (target: string): string => decodedPath(target).replace(/\/{2,}/g, '/');

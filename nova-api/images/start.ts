@@ -6,7 +6,7 @@ import type { Image, ImageFields } from '../../common/images/imageService.js';
 import { briefImageJson, imageHeaders, imageJson, isTrue, readImageHeaders } from '../../common/images/wire.js';
 import type { Logger } from '../../common/log.js';
 import { BodyTooLarge, type DoorRequest, type DoorResponse, type HttpDoor } from '../../common/http/door.js';
-import { splitTarget } from '../ec2/request.js';
+import { decodedPath, splitTarget } from '../../common/http/target.js';
 import { type ExpectedData, ImageStore } from './imageStore.js';
 import { listImages } from './listing.js';
 
@@ -49,20 +49,19 @@ class ImagesDoor implements HttpDoor {
   }
 
   async #route(request: DoorRequest): Promise<DoorResponse> {
-    const { path, query } = splitTarget(request.url);
-    // Of a doubled slash in front, what follows would be a host.
-    if (path.startsWith('//')) return notFound();
-    const parts = path.split('/').filter(Boolean);
+    const parts = decodedPath(request.url).split('/').filter(Boolean);
     if (parts.length === 0 || (parts.length === 1 && parts[0] === 'versions')) return versions();
     if (!/^v1(\.\d)?$/.test(parts[0]!) || parts[1] !== 'images' || parts.length > 3) {
-      return notFound();
+      return plain(404, 'The resource could not be found.');
     }
-    const id = parts[2] === undefined ? undefined : decoded(parts[2]);
+    const id = parts[2];
     if (id === undefined || id === 'detail') {
       if (request.method === 'POST' && id === undefined) return this.#create(request);
       if (request.method !== 'GET' && request.method !== 'HEAD') return methodNotAllowed('GET, HEAD, POST');
       const describe = id === 'detail' ? imageJson : briefImageJson;
-      return answer(200, { images: listImages(this.store.list(), new URLSearchParams(query)).map(describe) });
+      return answer(200, {
+        images: listImages(this.store.list(), new URLSearchParams(splitTarget(request.url).query)).map(describe),
+      });
     }
     switch (request.method) {
       case 'HEAD':
@@ -150,17 +149,6 @@ function plain(status: number, text: string): DoorResponse {
     headers: { 'content-type': 'text/plain; charset=UTF-8' },
     body: `${status} ${STATUS_CODES[status] ?? ''}\n\n${text}\n`,
   };
-}
-
-const notFound = (): DoorResponse => plain(404, 'The resource could not be found.');
-
-/** A part of a path without its `%xx`. Throws Invalid for what is no UTF-8. */
-function decoded(part: string): string {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    throw new Invalid('The path is not percent-encoded UTF-8.');
-  }
 }
 
 function methodNotAllowed(allow: string): DoorResponse {

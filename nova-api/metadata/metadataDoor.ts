@@ -6,6 +6,7 @@ import {
 } from '../../common/cloud/metadata.js';
 import { errorText } from '../../common/errors.js';
 import type { DoorRequest, DoorResponse, HttpDoor } from '../../common/http/door.js';
+import { decodedPath } from '../../common/http/target.js';
 import type { Logger } from '../../common/log.js';
 import type { Runtime } from '../../common/runtime/runtime.js';
 import { printable } from '../ec2/accessLog.js';
@@ -83,16 +84,10 @@ const notFound: DoorResponse = {
 };
 
 /** The components of a request target's path, decoded; empty ones don't count. */
-function pathOf(target: string): string[] {
-  const path = target.replace(/^https?:\/\/[^/?]*/i, '').replace(/[?#].*$/s, '');
-  let decoded = path;
-  try {
-    decoded = decodeURIComponent(path);
-  } catch {
-    // What is no encoding of UTF-8 names nothing.
-  }
-  return decoded.split('/').filter((part) => part !== '');
-}
+const pathOf = (target: string): string[] =>
+  decodedPath(target)
+    .split('/')
+    .filter((part) => part !== '');
 
 type FoundNode = Exclude<MetadataNode, () => unknown>;
 

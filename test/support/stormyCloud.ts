@@ -13,6 +13,8 @@ export const serviceDownTime = 10;
 /** Something which happens in the midst of a storm, and is over when it resolves. */
 export interface Trouble {
   readonly what: string;
+  /** Requests stay unanswered meanwhile, as nobody takes them. */
+  readonly silences?: boolean;
   happen(cloud: StormyCloud, running: Storm): Promise<void>;
 }
 
@@ -99,6 +101,7 @@ export const kills: readonly Trouble[] = [
   'nova-compute',
 ].map((binary) => ({
   what: `kill -9 of ${binary}`,
+  silences: binary === 'nova-api',
   async happen({ processes }, running) {
     for (const count of [40, 110]) {
       await running.until(count);

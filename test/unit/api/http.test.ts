@@ -5,6 +5,7 @@ import { Readable } from 'node:stream';
 import { StartupError } from '../../../common/errors.js';
 import { BodyTooLarge, readBody, type DoorRequest, type HttpDoor } from '../../../common/http/door.js';
 import { apiLimits, listen, type HttpLimits, type HttpListener } from '../../../common/http/listen.js';
+import { drip } from '../../support/drip.js';
 import { testRuntime } from '../../support/runtime.js';
 
 /** Answers what it was asked, reads at most 1000 bytes. */
@@ -57,40 +58,17 @@ describe('HTTP', () => {
     for (const listener of listeners.splice(0)) await listener.stop(0);
   });
 
+  const portOf = (url: string): number => Number(new URL(url).port);
+
   /** What a server sends to raw bytes until it closes. */
   const raw = (url: string, ...chunks: string[]): Promise<string> =>
     new Promise((resolve, reject) => {
-      const socket = connect(Number(new URL(url).port), '127.0.0.1');
+      const socket = connect(portOf(url), '127.0.0.1');
       let text = '';
       socket.on('data', (chunk) => (text += chunk.toString()));
       socket.on('close', () => resolve(text));
       socket.on('error', reject);
       for (const chunk of chunks) socket.write(chunk);
-    });
-
-  /** What a server sends to a client which sends a head, and then a drop again and again, until the server closes. */
-  const drip = (url: string, head: string, everyMs: number, drop = 'x'): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const socket = connect({ port: Number(new URL(url).port), host: '127.0.0.1', allowHalfOpen: true });
-      let text = '';
-      const send = (): void => {
-        if (socket.destroyed) return;
-        socket.write(drop);
-        runtime.after(everyMs, send);
-      };
-      const patience = runtime.after(12_000, () => {
-        socket.destroy();
-        reject(new Error(`still open, after: ${text}`));
-      });
-      socket.on('data', (chunk) => (text += chunk.toString()));
-      // What is sent to a closed connection comes back as an error.
-      socket.on('error', () => undefined);
-      socket.on('close', () => {
-        patience.cancel();
-        resolve(text);
-      });
-      socket.write(head);
-      send();
     });
 
   it('hands method, target, headers, body and peer to the door, and its answer back', async () => {
@@ -181,8 +159,8 @@ describe('HTTP', () => {
     this.timeout(30_000);
     const { door, url } = await serve({ headersMs: 300, requestMs: 600 });
     const [headers, body] = await Promise.all([
-      drip(url, 'GET / HTTP/1.1\r\nX: ', 100),
-      drip(url, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n', 100),
+      drip(runtime, portOf(url), 'GET / HTTP/1.1\r\nX: ', 100),
+      drip(runtime, portOf(url), 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000\r\n\r\n', 100),
     ]);
     expect(headers).to.match(/^HTTP\/1\.1 408 .*\r\n\r\n408 Request Timeout$/s);
     expect(body).to.match(/^HTTP\/1\.1 408 .*\r\n\r\n408 Request Timeout$/s);
@@ -194,7 +172,7 @@ describe('HTTP', () => {
     const { door, url } = await serve({ headersMs: 300, requestMs: 600 });
     const late = (first: string, rest: string): Promise<string> =>
       new Promise((resolve, reject) => {
-        const socket = connect(Number(new URL(url).port), '127.0.0.1');
+        const socket = connect(portOf(url), '127.0.0.1');
         let text = '';
         socket.on('data', (chunk) => {
           if (text === '') socket.write(rest);
@@ -237,13 +215,19 @@ describe('HTTP', () => {
     const slowest = { graceMs: 200, windowMs: 400, bytes: 200 };
     const { door, url } = await serve({ requestMs: 0, slowest });
     const head = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n';
-    expect(await drip(url, head, 20)).to.match(/^HTTP\/1\.1 408 /);
+    expect(await drip(runtime, portOf(url), head, 20)).to.match(/^HTTP\/1\.1 408 /);
     expect(
-      await drip(url, head.replace('Content-Length: 1000', 'Transfer-Encoding: chunked'), 20, '1\r\nx\r\n'),
+      await drip(
+        runtime,
+        portOf(url),
+        head.replace('Content-Length: 1000', 'Transfer-Encoding: chunked'),
+        20,
+        '1\r\nx\r\n',
+      ),
     ).to.match(/^HTTP\/1\.1 408 /);
     expect(door.done).to.deep.equal(['broke off', 'broke off']);
     const slow = head.replace('Host: a', 'Host: a\r\nConnection: close');
-    expect(await drip(url, slow, 40, 'x'.repeat(40))).to.match(/^HTTP\/1\.1 200 .*x{1000}$/s);
+    expect(await drip(runtime, portOf(url), slow, 40, 'x'.repeat(40))).to.match(/^HTTP\/1\.1 200 .*x{1000}$/s);
   });
 
   it('takes its own slowness for none of the client', async () => {

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import { Readable } from 'node:stream';
-import { readRequest, requestLimits, splitTarget, type Ec2Request } from '../../../nova-api/ec2/request.js';
+import { splitTarget } from '../../../common/http/target.js';
+import { readRequest, requestLimits, type Ec2Request } from '../../../nova-api/ec2/request.js';
 import { Refusal } from '../../../nova-api/ec2/refusal.js';
 import { readParams, required, text, list, integer } from '../../../nova-api/ec2/params.js';
 import { NovaError } from '../../../common/errors.js';

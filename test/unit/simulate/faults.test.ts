@@ -6,7 +6,7 @@ import type { IncomingMessage } from '../../../common/rpc/transport.js';
 import type { SimulatedCloud } from '../../../simulate/cloud.js';
 import { Injector } from '../../../simulate/faults/injector.js';
 import type { Fault } from '../../../simulate/plan.js';
-import { within } from './within.js';
+import { within } from '../../support/simulatedCloud.js';
 
 const daemon = 'nova-volume@cloud1';
 

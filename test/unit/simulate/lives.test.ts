@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { Injector } from '../../../simulate/faults/injector.js';
-import { within } from './within.js';
+import { within } from '../../support/simulatedCloud.js';
 
 describe('the lives of simulated daemons', () => {
   it('end when they are told to; who has to be killed is named', () =>

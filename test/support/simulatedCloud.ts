@@ -1,5 +1,5 @@
-import { SimulatedCloud } from '../../../simulate/cloud.js';
-import { planOf } from '../../../simulate/plan.js';
+import { SimulatedCloud } from '../../simulate/cloud.js';
+import { planOf } from '../../simulate/plan.js';
 
 /** Lives through something in a cloud. */
 export async function within(life: (cloud: SimulatedCloud) => Promise<void>): Promise<void> {
